@@ -1,0 +1,1 @@
+"""The services, one module each. See base.py for what they promise."""

@@ -1,0 +1,142 @@
+"""What every service adapter promises. Adapters are pure: messages and answers in, effects out; no I/O, clock or random.
+
+A service is one module beside this one. It exposes ``Settings`` (a subclass of ServiceSettings: its section of the
+configuration file), ``Service`` (the adapter class), and nothing has to be registered: ``discover`` finds it by name.
+"""
+
+import importlib
+import pkgutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from types import ModuleType
+from typing import Any, ClassVar, Protocol
+
+from pydantic import BaseModel, ConfigDict
+
+from voicebox.core.events import Event
+from voicebox.redact import redact
+
+
+class ServiceSettings(BaseModel):
+    """Base of a service's section of the configuration file."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    SECRETS: ClassVar[tuple[str, ...]] = ()
+    """Names of the credentials this service needs, e.g. ``("lira_token",)``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """How services differ, as data."""
+
+    name: str
+    uplink_rate: int = 16_000  # Hz, s16le mono
+    uplink_chunk: int = 1_600  # samples in one message
+    server_interrupts: bool = True  # the service tells us when it was interrupted
+    text_input: bool = False
+    ping_interval: float = 20.0  # seconds between WebSocket pings
+    ready_timeout: float = 10.0  # seconds from dialling to SessionReady
+    max_message: int = 2**20  # bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """A WebSocket message to send: str for a text frame, bytes for a binary one."""
+
+    message: str | bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Later:
+    """Call ``adapter.later(key)`` after this many seconds; asking again with the same key starts anew."""
+
+    seconds: float
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Hangup:
+    """Close the connection. ``retry`` None: for good, the adapter has said why by a SessionEnded event;
+    otherwise redial after the usual back-off."""
+
+    reason: str
+    retry: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Dial:
+    """Where to connect. The URL may carry credentials, so it does not show itself."""
+
+    url: str = field(repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    def __str__(self) -> str:
+        return redact(self.url)
+
+
+Effect = Event | Send | Later | Hangup
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What the end of a connection means."""
+
+    retry: bool
+    server_side: bool = False  # the service ended it: spread the redials widely
+    effects: tuple[Event, ...] = ()
+    retry_after: float = 0.0  # at least this many seconds
+
+
+class Adapter(Protocol):
+    """One service's protocol. One instance lives as long as the daemon; ``dial`` begins a new connection."""
+
+    capabilities: ClassVar[Capabilities]
+
+    def dial(self, credentials: Mapping[str, str], now: float) -> tuple[Dial, Sequence[Event]]:
+        """Where to connect, with freshly read credentials. ``now`` is the wall clock (Unix seconds), for tokens that
+        expire. Forgets the last connection; reply ids go on rising. Raises AuthError or ConfigError."""
+
+    def refused(self, status: int, headers: Mapping[str, str]) -> Verdict:
+        """The upgrade was answered with this HTTP status instead of 101."""
+
+    def opened(self) -> Sequence[Effect]:
+        """The WebSocket is up: the first messages."""
+
+    def received(self, message: str | bytes) -> Sequence[Effect]:
+        """A message came. Never raises, whatever it holds."""
+
+    def closed(self, code: int, reason: str, *, by_us: bool) -> Verdict:
+        """The WebSocket is closed. ``code`` 1006: without a close frame."""
+
+    def later(self, key: str) -> Sequence[Effect]:
+        """The time asked for by Later(key) has come."""
+
+    def audio_start(self) -> Sequence[Effect]:
+        """A stretch of uplink audio begins."""
+
+    def audio(self, pcm: bytes) -> Sequence[Effect]:
+        """Uplink audio at ``capabilities.uplink_rate``, at most ``uplink_chunk`` samples."""
+
+    def audio_stop(self) -> Sequence[Effect]:
+        """The stretch has ended."""
+
+    def cancel(self, reply_id: int) -> Sequence[Effect]:
+        """The reply was cut here: tell the service if it can be told, and drop what is still on its way."""
+
+    def text(self, text: str) -> Sequence[Effect]:
+        """Say this as the user. Raises ConfigError where ``capabilities.text_input`` is false."""
+
+    def settings(self, values: Mapping[str, Any]) -> Sequence[Effect]:
+        """Change the running session."""
+
+    def goodbye(self) -> Sequence[Effect]:
+        """We are about to close: last messages."""
+
+
+def discover() -> dict[str, ModuleType]:
+    """Every service module beside this one, by name."""
+    import voicebox.services as package  # noqa: PLC0415  # importing it at the top would be circular
+
+    names = sorted(m.name for m in pkgutil.iter_modules(package.__path__) if m.name != "base")
+    return {name: importlib.import_module(f"{package.__name__}.{name}") for name in names}

@@ -1,0 +1,1 @@
+"""Wake word engines. One file each; ``base`` holds what they promise."""
