@@ -82,7 +82,8 @@ class Speaker(Protocol):
     def playing(self) -> tuple[int, int]:
         """(reply id being heard, samples of it heard so far) by the card's own clock; (0, 0) when silent."""
 
-    def on_underrun(self) -> int:
+    @property
+    def underruns(self) -> int:
         """How often the card wanted sound in mid-reply and there was none."""
 
 
