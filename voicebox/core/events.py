@@ -57,6 +57,14 @@ class WakeDetected(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class ButtonPressed(Event):
+    """The button went down: acted on at once where that cannot be wrong. Then exactly one of these follows:
+    ButtonTapped, or ButtonHeld and later ButtonReleased."""
+
+    at: int  # microphone position of the press
+
+
+@dataclass(frozen=True, slots=True)
 class ButtonTapped(Event):
     at: int  # microphone position of the press
 
