@@ -6,26 +6,15 @@ docs/state-diagram.md read the same table the box runs on.
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
-from voicebox.core.commands import (
-    CancelReply,
-    CloseSession,
-    Command,
-    FinishReply,
-    Flush,
-    OpenSession,
-    Play,
-    SetTimer,
-)
+from voicebox.core import rules
 from voicebox.core.events import (
     ButtonHeld,
     ButtonPressed,
     ButtonReleased,
     ButtonTapped,
-    Category,
-    Device,
     DeviceLost,
     DeviceReady,
     Event,
@@ -39,20 +28,17 @@ from voicebox.core.events import (
     SessionEnded,
     SessionLost,
     SessionReady,
-    Source,
     SpeakerDrained,
     SpeechStarted,
     SpeechStopped,
     StopRequested,
-    Timer,
     TimerExpired,
     Transcript,
     WakeDetected,
 )
-from voicebox.core.state import LASTING, Fault, Link, Phase, State, Window
+from voicebox.core.state import Phase, State
 
-Outcome = tuple[State, tuple[Command, ...]]
-Handler = Callable[[State, Any], Outcome]
+Handler = Callable[[State, Any], rules.Outcome]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,429 +47,82 @@ class Rule:
     leads_to: tuple[Phase, ...]  # every phase the handler may end in; empty: it never changes the phase
 
 
-# --- building blocks -----------------------------------------------------------------------------------------------
-
-
-def _deadline(state: State) -> float | None:
-    """How long the phase just entered may last."""
-    policy = state.policy
-    return {
-        Phase.IDLE: None,
-        Phase.CONNECTING: policy.connect_timeout,
-        Phase.LISTENING: policy.utterance_timeout if state.held else policy.listen_timeout,
-        Phase.THINKING: policy.reply_timeout,
-        Phase.SPEAKING: None,  # the speaker reports the end; see _drained
-    }[state.phase]
-
-
-def _enter(state: State, phase: Phase, *before: Command, **changes: Any) -> Outcome:
-    new = replace(state, phase=phase, **changes)
-    return new, (*before, SetTimer(Timer.PHASE, _deadline(new)))
-
-
-def _stay(state: State, *commands: Command, **changes: Any) -> Outcome:
-    return replace(state, **changes), commands
-
-
-def _show(state: State, fault: Fault) -> Outcome:
-    """Note a fault; a passing one fades, and never hides a lasting one."""
-    if state.fault in LASTING and fault not in LASTING:
-        return state, ()
-    return _stay(state, SetTimer(Timer.FAULT, None if fault in LASTING else state.policy.fault_shown), fault=fault)
-
-
-def _device_fault(lost: frozenset[Device]) -> Fault | None:
-    if Device.MICROPHONE in lost:
-        return Fault.NO_MICROPHONE
-    return Fault.NO_SPEAKER if Device.SPEAKER in lost else None
-
-
-def _open_window(state: State, since: int | None) -> Window | None:
-    return None if state.muted or Device.MICROPHONE in state.lost else Window(since)
-
-
-def _finish(state: State, *, source: Source | None = None, fault: Fault | None = None) -> Outcome:
-    """End the conversation: silence, hang up, microphone closed."""
-    ended, commands = _enter(
-        state,
-        Phase.IDLE,
-        Flush(state.newest, source),
-        CloseSession(),
-        window=None,
-        held=False,
-        press_used=False,
-        link=Link.DOWN,
-        floor=state.newest,
-        complete=True,
-    )
-    if fault is None:
-        return ended, commands
-    shown, more = _show(ended, fault)
-    return shown, commands + more
-
-
-def _listen(state: State, *before: Command, since: int | None = None, **changes: Any) -> Outcome:
-    """Back to listening, unless there is nobody left to listen for us or nothing to listen with."""
-    window = state.window if state.window and state.window.until is None else _open_window(state, since)
-    if state.link is Link.DOWN or window is None:
-        ended, commands = _finish(replace(state, **changes))
-        return ended, before + commands
-    return _enter(state, Phase.LISTENING, *before, window=window, **changes)
-
-
-def _interrupt(state: State, source: Source, since: int, **changes: Any) -> Outcome:
-    """Someone here cut the reply: silence first, then tell the service, and the new speech is already on its way."""
-    return _listen(
-        state,
-        Flush(state.newest, source),
-        CancelReply(state.newest),
-        since=since,
-        floor=state.newest,
-        complete=True,
-        **changes,
-    )
-
-
-# --- starting and ending a conversation ----------------------------------------------------------------------------
-
-
-def _start(state: State, since: int, **changes: Any) -> Outcome:
-    window = _open_window(state, max(0, since))
-    if window is None:
-        return state, ()
-    return _enter(state, Phase.CONNECTING, OpenSession(), window=window, **changes)
-
-
-def _wake(state: State, event: WakeDetected) -> Outcome:
-    return _start(state, event.at - state.policy.preroll)
-
-
-def _press_idle(state: State, event: ButtonPressed) -> Outcome:
-    return _start(state, event.at - state.policy.press_preroll, press_used=True)
-
-
-def _press_noted(state: State, _event: ButtonPressed) -> Outcome:
-    """Tap or hold? Both make sense here, so wait for what follows."""
-    return _stay(state, press_used=False)
-
-
-def _tap_ends(state: State, _event: ButtonTapped) -> Outcome:
-    return _stay(state, press_used=False) if state.press_used else _finish(state)
-
-
-def _hold_connecting(state: State, _event: ButtonHeld) -> Outcome:
-    return _stay(state, held=True)
-
-
-def _end(state: State, _event: Event) -> Outcome:
-    return _finish(state)
-
-
-def _end_if_phase_timer(state: State, event: TimerExpired, fault: Fault | None) -> Outcome:
-    return _finish(state, fault=fault) if event.timer is Timer.PHASE else _fault_timer(state, event)
-
-
-def _connect_expired(state: State, event: TimerExpired) -> Outcome:
-    return _end_if_phase_timer(state, event, Fault.OFFLINE)
-
-
-def _listen_expired(state: State, event: TimerExpired) -> Outcome:
-    return _end_if_phase_timer(state, event, None)
-
-
-def _reply_expired(state: State, event: TimerExpired) -> Outcome:
-    return _end_if_phase_timer(state, event, Fault.NO_REPLY)
-
-
-def _wake_again(state: State, _event: WakeDetected) -> Outcome:
-    """Somebody stands there and asks again: jump the redial queue."""
-    return state, (OpenSession(),)
-
-
-# --- listening -----------------------------------------------------------------------------------------------------
-
-
-def _ready(state: State, _event: SessionReady) -> Outcome:
-    fault = _device_fault(state.lost)
-    spoken = state.window is not None and state.window.until is not None  # pressed and released while connecting
-    return _enter(state, Phase.THINKING if spoken else Phase.LISTENING, link=Link.UP, fault=fault)
-
-
-def _ready_while_busy(state: State, _event: SessionReady) -> Outcome:
-    return _stay(state, link=Link.UP)
-
-
-def _ready_while_idle(state: State, _event: SessionReady) -> Outcome:
-    """The session came up after everybody had left."""
-    return state, (CloseSession(),)
-
-
-def _speech_started(state: State, _event: SpeechStarted) -> Outcome:
-    return state, (SetTimer(Timer.PHASE, state.policy.utterance_timeout),)
-
-
-def _speech_stopped(state: State, _event: SpeechStopped) -> Outcome:
-    return state, () if state.held else (SetTimer(Timer.PHASE, state.policy.listen_timeout),)
-
-
-def _hold_listening(state: State, _event: ButtonHeld) -> Outcome:
-    return _enter(state, Phase.LISTENING, held=True)
-
-
-def _release_listening(state: State, event: ButtonReleased) -> Outcome:
-    if not state.held:
-        return state, ()
-    return _enter(state, Phase.THINKING, held=False, window=_closing(state, event))
-
-
-def _release_connecting(state: State, event: ButtonReleased) -> Outcome:
-    return _stay(state, held=False, window=_closing(state, event)) if state.held else (state, ())
-
-
-def _closing(state: State, event: ButtonReleased) -> Window | None:
-    return replace(state.window, until=event.at + state.policy.release_tail) if state.window else None
-
-
-def _wake_listening(state: State, _event: WakeDetected) -> Outcome:
-    return _enter(state, Phase.LISTENING)
-
-
-# --- the reply -----------------------------------------------------------------------------------------------------
-
-
-def _heard(state: State, event: Transcript) -> Outcome:
-    """The service has understood something the user said: it now thinks."""
-    if event.role != "user" or not event.final or state.held:
-        return state, ()
-    return _enter(state, Phase.THINKING)
-
-
-def _announced(state: State, event: ReplyStarted | ReplyText) -> Outcome:
-    if event.reply_id <= state.floor:
-        return state, ()
-    newer = {"newest": event.reply_id, "complete": False} if event.reply_id > state.newest else {}
-    if state.phase is Phase.SPEAKING:
-        return _stay(state, **newer)
-    return _enter(state, Phase.THINKING, **newer)
-
-
-def _audio(state: State, event: ReplyAudio) -> Outcome:
-    """The one place that decides whether a sample is heard."""
-    if event.reply_id <= state.floor:
-        return state, ()
-    newer = {"newest": event.reply_id, "complete": False} if event.reply_id > state.newest else {}
-    window = state.window if state.policy.full_duplex else None
-    play = Play(event.reply_id, event.pcm)
-    if state.complete and not newer:  # audio after the end of its reply was announced: it has to end again
-        return _enter(state, Phase.SPEAKING, play, FinishReply(event.reply_id), window=window, held=False)
-    return _enter(state, Phase.SPEAKING, play, window=window, held=False, **newer)
-
-
-def _done(state: State, event: ReplyDone) -> Outcome:
-    if event.reply_id != state.newest or event.reply_id <= state.floor:
-        return state, ()
-    if state.phase is Phase.THINKING:  # a reply without sound
-        return _listen(state, complete=True)
-    return _stay(state, FinishReply(event.reply_id), complete=True)
-
-
-def _drained(state: State, event: SpeakerDrained) -> Outcome:
-    if event.reply_id != state.newest:
-        return state, ()
-    if state.complete:
-        return _listen(state)
-    return state, (SetTimer(Timer.PHASE, state.policy.stall_timeout),)
-
-
-def _stalled(state: State, event: TimerExpired) -> Outcome:
-    """The rest of the reply never came: what was heard was all there is."""
-    return _listen(state, complete=True) if event.timer is Timer.PHASE else _fault_timer(state, event)
-
-
-def _interrupted(state: State, event: Interrupted) -> Outcome:
-    """The service cut its reply; a newer one than the dead one plays on."""
-    floor = max(state.floor, event.reply_id)
-    flush = Flush(floor, event.source)
-    if state.newest > floor and state.phase is Phase.SPEAKING:
-        return _stay(state, flush, floor=floor)
-    return _listen(state, flush, floor=floor, newest=max(state.newest, floor), complete=True)
-
-
-def _interrupted_quietly(state: State, event: Interrupted) -> Outcome:
-    """Nothing is being said: only make sure it stays so."""
-    floor = max(state.floor, event.reply_id)
-    return _stay(state, Flush(floor, event.source), floor=floor, newest=max(state.newest, floor))
-
-
-def _wake_interrupts(state: State, event: WakeDetected) -> Outcome:
-    return _interrupt(state, Source.WAKE_WORD, event.at - state.policy.preroll)
-
-
-def _press_interrupts(state: State, event: ButtonPressed) -> Outcome:
-    return _interrupt(state, Source.BUTTON, event.at - state.policy.press_preroll, press_used=True)
-
-
-def _tap_interrupts(state: State, event: ButtonTapped) -> Outcome:
-    """The press came while listening, the reply before the release."""
-    if state.press_used:
-        return _stay(state, press_used=False)
-    return _interrupt(state, Source.BUTTON, event.at - state.policy.press_preroll)
-
-
-def _hold_interrupts(state: State, event: ButtonHeld) -> Outcome:
-    return _interrupt(state, Source.BUTTON, event.at - state.policy.press_preroll, held=True)
-
-
-# --- links, devices, mute ------------------------------------------------------------------------------------------
-
-
-def _lost_connecting(state: State, _event: SessionLost) -> Outcome:
-    return _stay(state, link=Link.BACKOFF)
-
-
-def _lost_listening(state: State, _event: SessionLost) -> Outcome:
-    """Half an utterance went with the link: stale speech is never replayed, so start afresh when it is back."""
-    return _enter(state, Phase.CONNECTING, link=Link.BACKOFF, window=_open_window(state, None), held=False)
-
-
-def _lost_speaking(state: State, _event: SessionLost) -> Outcome:
-    """What has arrived of the reply is heard to its end."""
-    return _stay(state, FinishReply(state.newest), link=Link.BACKOFF, complete=True, window=None)
-
-
-def _drained_or_reconnecting(state: State, event: SpeakerDrained) -> Outcome:
-    if state.link is Link.BACKOFF and event.reply_id == state.newest and state.complete:
-        return _enter(state, Phase.CONNECTING, window=_open_window(state, None))
-    return _drained(state, event)
-
-
-def _ended(state: State, event: SessionEnded) -> Outcome:
-    if event.category is None:
-        return _finish(state)
-    return _finish(state, fault=Fault.OFFLINE if event.category is Category.NETWORK else Fault.REFUSED)
-
-
-def _ended_speaking(state: State, event: SessionEnded) -> Outcome:
-    if event.category is not None:
-        return _ended(state, event)
-    return _stay(state, FinishReply(state.newest), link=Link.DOWN, complete=True, window=None)
-
-
-def _ended_idle(state: State, event: SessionEnded) -> Outcome:
-    return (state, ()) if event.category is None else _show(replace(state, link=Link.DOWN), Fault.REFUSED)
-
-
-def _complaint(state: State, event: ServiceError) -> Outcome:
-    return _show(state, Fault.BUSY) if event.category is Category.RATE_LIMIT else (state, ())
-
-
-def _mute(state: State, event: MuteChanged) -> Outcome:
-    """Muting ends what needs the microphone; a reply is heard to its end."""
-    muted = replace(state, muted=event.muted, window=None if event.muted else state.window)
-    if event.muted and state.phase in (Phase.CONNECTING, Phase.LISTENING):
-        return _finish(muted)
-    return muted, ()
-
-
-def _device_lost(state: State, event: DeviceLost) -> Outcome:
-    lost = state.lost | {event.device}
-    state, shown = _show(replace(state, lost=lost), _device_fault(lost) or Fault.NO_SPEAKER)
-    deaf = event.device is Device.MICROPHONE and state.phase in (Phase.CONNECTING, Phase.LISTENING)
-    dumb = event.device is Device.SPEAKER and state.phase is Phase.SPEAKING
-    if deaf or dumb:
-        ended, commands = _finish(state)
-        return ended, shown + commands
-    return (replace(state, window=None), shown) if event.device is Device.MICROPHONE else (state, shown)
-
-
-def _device_ready(state: State, event: DeviceReady) -> Outcome:
-    lost = state.lost - {event.device}
-    cured = state.fault in (Fault.NO_MICROPHONE, Fault.NO_SPEAKER)
-    return _stay(state, lost=lost, fault=_device_fault(lost) if cured else state.fault)
-
-
-def _fault_timer(state: State, event: TimerExpired) -> Outcome:
-    if event.timer is Timer.FAULT and state.fault not in LASTING:
-        return _stay(state, fault=_device_fault(state.lost))
-    return state, ()
-
-
 # --- the table -----------------------------------------------------------------------------------------------------
 
 _I, _C, _L, _T, _S = Phase.IDLE, Phase.CONNECTING, Phase.LISTENING, Phase.THINKING, Phase.SPEAKING
 
 TABLE: dict[tuple[Phase, type[Event]], Rule] = {
     # idle: waiting for the wake word or the button
-    (_I, WakeDetected): Rule(_wake, (_C,)),
-    (_I, ButtonPressed): Rule(_press_idle, (_C,)),
-    (_I, SessionReady): Rule(_ready_while_idle, ()),
-    (_I, SessionEnded): Rule(_ended_idle, ()),
-    (_I, Interrupted): Rule(_interrupted_quietly, ()),
+    (_I, WakeDetected): Rule(rules.wake, (_C,)),
+    (_I, ButtonPressed): Rule(rules.press_idle, (_C,)),
+    (_I, SessionReady): Rule(rules.ready_while_idle, ()),
+    (_I, SessionEnded): Rule(rules.ended_idle, ()),
+    (_I, Interrupted): Rule(rules.interrupted_quietly, ()),
     # connecting: the session is on its way, what is said is kept
-    (_C, SessionReady): Rule(_ready, (_L, _T)),
-    (_C, SessionLost): Rule(_lost_connecting, ()),
-    (_C, SessionEnded): Rule(_ended, (_I,)),
-    (_C, TimerExpired): Rule(_connect_expired, (_I,)),
-    (_C, WakeDetected): Rule(_wake_again, ()),
-    (_C, ButtonPressed): Rule(_press_noted, ()),
-    (_C, ButtonTapped): Rule(_tap_ends, (_I,)),
-    (_C, ButtonHeld): Rule(_hold_connecting, ()),
-    (_C, ButtonReleased): Rule(_release_connecting, ()),
-    (_C, Interrupted): Rule(_interrupted_quietly, ()),
+    (_C, SessionReady): Rule(rules.ready, (_L, _T)),
+    (_C, SessionLost): Rule(rules.lost_connecting, ()),
+    (_C, SessionEnded): Rule(rules.ended, (_I,)),
+    (_C, TimerExpired): Rule(rules.connect_expired, (_I,)),
+    (_C, WakeDetected): Rule(rules.wake_again, ()),
+    (_C, ButtonPressed): Rule(rules.press_noted, ()),
+    (_C, ButtonTapped): Rule(rules.tap_ends, (_I,)),
+    (_C, ButtonHeld): Rule(rules.hold_connecting, ()),
+    (_C, ButtonReleased): Rule(rules.release_connecting, ()),
+    (_C, Interrupted): Rule(rules.interrupted_quietly, ()),
     # listening: the service hears the microphone
-    (_L, SpeechStarted): Rule(_speech_started, ()),
-    (_L, SpeechStopped): Rule(_speech_stopped, ()),
-    (_L, WakeDetected): Rule(_wake_listening, ()),
-    (_L, ButtonPressed): Rule(_press_noted, ()),
-    (_L, ButtonTapped): Rule(_tap_ends, (_I,)),
-    (_L, ButtonHeld): Rule(_hold_listening, ()),
-    (_L, ButtonReleased): Rule(_release_listening, (_T,)),
-    (_L, TimerExpired): Rule(_listen_expired, (_I,)),
-    (_L, Transcript): Rule(_heard, (_T,)),
-    (_L, ReplyStarted): Rule(_announced, (_T,)),
-    (_L, ReplyText): Rule(_announced, (_T,)),
-    (_L, ReplyAudio): Rule(_audio, (_S,)),
-    (_L, Interrupted): Rule(_interrupted_quietly, ()),
-    (_L, SessionLost): Rule(_lost_listening, (_C,)),
-    (_L, SessionEnded): Rule(_ended, (_I,)),
+    (_L, SpeechStarted): Rule(rules.speech_started, ()),
+    (_L, SpeechStopped): Rule(rules.speech_stopped, ()),
+    (_L, WakeDetected): Rule(rules.wake_listening, ()),
+    (_L, ButtonPressed): Rule(rules.press_noted, ()),
+    (_L, ButtonTapped): Rule(rules.tap_ends, (_I,)),
+    (_L, ButtonHeld): Rule(rules.hold_listening, ()),
+    (_L, ButtonReleased): Rule(rules.release_listening, (_T,)),
+    (_L, TimerExpired): Rule(rules.listen_expired, (_I,)),
+    (_L, Transcript): Rule(rules.heard, (_T,)),
+    (_L, ReplyStarted): Rule(rules.announced, (_T,)),
+    (_L, ReplyText): Rule(rules.announced, (_T,)),
+    (_L, ReplyAudio): Rule(rules.audio, (_S,)),
+    (_L, Interrupted): Rule(rules.interrupted_quietly, ()),
+    (_L, SessionLost): Rule(rules.lost_listening, (_C,)),
+    (_L, SessionEnded): Rule(rules.ended, (_I,)),
     # thinking: the service has heard; no sound yet
-    (_T, WakeDetected): Rule(_wake_interrupts, (_L, _I)),
-    (_T, ButtonPressed): Rule(_press_interrupts, (_L, _I)),
-    (_T, ButtonTapped): Rule(_tap_interrupts, (_L, _I)),
-    (_T, ButtonHeld): Rule(_hold_interrupts, (_L, _I)),
-    (_T, TimerExpired): Rule(_reply_expired, (_I,)),
-    (_T, Transcript): Rule(_heard, ()),
-    (_T, ReplyStarted): Rule(_announced, ()),
-    (_T, ReplyText): Rule(_announced, ()),
-    (_T, ReplyAudio): Rule(_audio, (_S,)),
-    (_T, ReplyDone): Rule(_done, (_L, _I)),
-    (_T, Interrupted): Rule(_interrupted, (_L, _I)),
-    (_T, SessionLost): Rule(_lost_listening, (_C,)),
-    (_T, SessionEnded): Rule(_ended, (_I,)),
+    (_T, WakeDetected): Rule(rules.wake_interrupts, (_L, _I)),
+    (_T, ButtonPressed): Rule(rules.press_interrupts, (_L, _I)),
+    (_T, ButtonTapped): Rule(rules.tap_interrupts, (_L, _I)),
+    (_T, ButtonHeld): Rule(rules.hold_interrupts, (_L, _I)),
+    (_T, TimerExpired): Rule(rules.reply_expired, (_I,)),
+    (_T, Transcript): Rule(rules.heard, ()),
+    (_T, ReplyStarted): Rule(rules.announced, ()),
+    (_T, ReplyText): Rule(rules.announced, ()),
+    (_T, ReplyAudio): Rule(rules.audio, (_S,)),
+    (_T, ReplyDone): Rule(rules.done, (_L, _I)),
+    (_T, Interrupted): Rule(rules.interrupted, (_L, _I)),
+    (_T, SessionLost): Rule(rules.lost_listening, (_C,)),
+    (_T, SessionEnded): Rule(rules.ended, (_I,)),
     # speaking: the reply is heard
-    (_S, WakeDetected): Rule(_wake_interrupts, (_L, _I)),
-    (_S, ButtonPressed): Rule(_press_interrupts, (_L, _I)),
-    (_S, ButtonTapped): Rule(_tap_interrupts, (_L, _I)),
-    (_S, ButtonHeld): Rule(_hold_interrupts, (_L, _I)),
-    (_S, ReplyStarted): Rule(_announced, ()),
-    (_S, ReplyText): Rule(_announced, ()),
-    (_S, ReplyAudio): Rule(_audio, ()),
-    (_S, ReplyDone): Rule(_done, ()),
-    (_S, SpeakerDrained): Rule(_drained_or_reconnecting, (_L, _C, _I)),
-    (_S, TimerExpired): Rule(_stalled, (_L, _I)),
-    (_S, Interrupted): Rule(_interrupted, (_L, _I)),
-    (_S, SessionReady): Rule(_ready_while_busy, ()),
-    (_S, SessionLost): Rule(_lost_speaking, ()),
-    (_S, SessionEnded): Rule(_ended_speaking, (_I,)),
+    (_S, WakeDetected): Rule(rules.wake_interrupts, (_L, _I)),
+    (_S, ButtonPressed): Rule(rules.press_interrupts, (_L, _I)),
+    (_S, ButtonTapped): Rule(rules.tap_interrupts, (_L, _I)),
+    (_S, ButtonHeld): Rule(rules.hold_interrupts, (_L, _I)),
+    (_S, ReplyStarted): Rule(rules.announced, ()),
+    (_S, ReplyText): Rule(rules.announced, ()),
+    (_S, ReplyAudio): Rule(rules.audio, ()),
+    (_S, ReplyDone): Rule(rules.done, ()),
+    (_S, SpeakerDrained): Rule(rules.drained_or_reconnecting, (_L, _C, _I)),
+    (_S, TimerExpired): Rule(rules.stalled, (_L, _I)),
+    (_S, Interrupted): Rule(rules.interrupted, (_L, _I)),
+    (_S, SessionReady): Rule(rules.ready_while_busy, ()),
+    (_S, SessionLost): Rule(rules.lost_speaking, ()),
+    (_S, SessionEnded): Rule(rules.ended_speaking, (_I,)),
 }
 
 ANY_PHASE: dict[type[Event], Rule] = {
-    TimerExpired: Rule(_fault_timer, ()),
-    ServiceError: Rule(_complaint, ()),
-    MuteChanged: Rule(_mute, (_I,)),
-    DeviceLost: Rule(_device_lost, (_I,)),
-    DeviceReady: Rule(_device_ready, ()),
-    StopRequested: Rule(_end, (_I,)),
+    TimerExpired: Rule(rules.fault_timer, ()),
+    ServiceError: Rule(rules.complaint, ()),
+    MuteChanged: Rule(rules.mute, (_I,)),
+    DeviceLost: Rule(rules.device_lost, (_I,)),
+    DeviceReady: Rule(rules.device_ready, ()),
+    StopRequested: Rule(rules.end, (_I,)),
 }
 
 
@@ -491,7 +130,7 @@ def rule_for(phase: Phase, event_type: type[Event]) -> Rule | None:
     return TABLE.get((phase, event_type)) or ANY_PHASE.get(event_type)
 
 
-def step(state: State, event: Event) -> Outcome:
+def step(state: State, event: Event) -> rules.Outcome:
     """What becomes of ``state`` when ``event`` happens, and what is to be done about it. Pure."""
     rule = rule_for(state.phase, type(event))
     return rule.handler(state, event) if rule else (state, ())

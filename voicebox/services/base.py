@@ -1,4 +1,4 @@
-"""What every service adapter promises. Adapters are pure: messages and answers in, effects out; no I/O, clock or random.
+"""What every service adapter promises. Adapters are pure: messages in, effects out; no I/O, clock or random.
 
 A service is one module beside this one. It exposes ``Settings`` (a subclass of ServiceSettings: its section of the
 configuration file), ``Service`` (the adapter class), and nothing has to be registered: ``discover`` finds it by name.
