@@ -27,6 +27,7 @@ _BANDS = 32  # of the spectrum
 _ROWS = 8  # rows of spectrum in a hop
 _WINDOW = 76  # rows of spectrum behind one embedding
 _EMBEDDING = 96  # numbers in one embedding
+_SCALE, _OFFSET = np.float32(10), np.float32(2)  # bring the spectrum to the range the embedding was trained on
 _FIRST_REAL = 10  # hop whose embedding is the first to see no row from before the reset: 10 * 8 - 3 >= 76
 _ROUNDING = 1e-4  # by which a score may exceed 1
 
@@ -105,7 +106,7 @@ class _Features:
         self._audio[:, :_OVERLAP] = self._audio[:, -_OVERLAP:]
         self._audio[:, _OVERLAP:] = samples
         (spectrum,) = self._spectrum.run(None, {"input": self._audio})
-        _append(self._rows, spectrum.reshape(1, _ROWS, _BANDS, 1) / 10 + 2)
+        _append(self._rows, spectrum.reshape(1, _ROWS, _BANDS, 1) / _SCALE + _OFFSET)
         (embedding,) = self._embedding.run(None, {"input_1": self._rows})
         _append(self._embeddings, embedding.reshape(1, 1, _EMBEDDING))
         self._real += 1
@@ -227,10 +228,14 @@ def _listener(phrase: Phrase, refractory: int) -> _Listener:
     network = _open(_path(phrase.model))
     outputs = _outputs(network)
     if not outputs:
-        raise ConfigError(f"{phrase.model} is not an openWakeWord model: its input or output has another shape")
+        raise ConfigError(
+            f"wake word model {phrase.model} was not made for openWakeWord: its input or output has another shape"
+        )
     labels = {0: phrase.model} if outputs == 1 else _CLASSES.get(phrase.model, {})
     if not labels:
-        raise ConfigError(f"{phrase.model} has {outputs} outputs; only models with one, for one phrase, can be used")
+        raise ConfigError(
+            f"wake word model {phrase.model} has {outputs} outputs; only models with one, for one phrase, can be used"
+        )
     return _Listener(phrase, network, labels, refractory)
 
 
@@ -240,10 +245,9 @@ def _path(model: str) -> Path:
     known = built_in()
     if model not in known:
         near = difflib.get_close_matches(model, known, 1)
-        hint = f"did you mean {near[0]}? " if near else ""
-        raise ConfigError(
-            f"unknown wake word {model!r}: {hint}Built in are {', '.join(known)}; or give a path of an .onnx"
-        )
+        hint = f"; did you mean {near[0]}?" if near else ""
+        names = ", ".join(known)
+        raise ConfigError(f"unknown wake word {model!r}{hint} (built in: {names}; or give the path of an .onnx file)")
     return known[model]
 
 
