@@ -4,16 +4,23 @@ A service is one module beside this one. It exposes ``Settings`` (a subclass of 
 configuration file), ``Service`` (the adapter class), and nothing has to be registered: ``discover`` finds it by name.
 """
 
+import base64
+import binascii
 import importlib
+import ipaddress
+import json
 import pkgutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from types import ModuleType
 from typing import Any, ClassVar, Protocol
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict
 
-from voicebox.core.events import Event
+from voicebox.core.events import Event, SessionWarning
+from voicebox.errors import AuthError, ConfigError
 from voicebox.redact import redact
 
 
@@ -140,3 +147,66 @@ def discover() -> dict[str, ModuleType]:
 
     names = sorted(m.name for m in pkgutil.iter_modules(package.__path__) if m.name != "base")
     return {name: importlib.import_module(f"{package.__name__}.{name}") for name in names}
+
+
+# --- what several services need ------------------------------------------------------------------------------------
+
+_EXPIRES_SOON = 60.0
+_LONGEST_WAIT = 3600.0
+
+
+def check_url(url: str, service: str, *, allow_plain: bool) -> None:
+    """Raise ConfigError unless ``url`` is wss://, or ws:// to this machine itself and that is permitted."""
+    parts = urlsplit(url)
+    if parts.scheme == "wss" and parts.hostname:
+        return
+    if parts.scheme != "ws" or not parts.hostname:
+        raise ConfigError(f"{service}.url = {redact(url)!r} is no WebSocket address: it must begin with wss://")
+    if not (allow_plain and _is_loopback(parts.hostname)):
+        raise ConfigError(
+            f"{service}.url is unencrypted: use wss://"
+            f" (ws:// is for this machine only, with {service}.allow_plain = true)"
+        )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def token_expiry(token: str) -> float | None:
+    """The ``exp`` (Unix seconds) of a JSON web token; None where there is none to be read."""
+    parts = token.split(".")
+    if len(parts) != 3:
+        return None
+    try:
+        claims = json.loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
+        return float(claims["exp"])
+    except (ValueError, TypeError, KeyError, binascii.Error, RecursionError):
+        return None
+
+
+def check_expiry(token: str, credential: str, now: float) -> list[SessionWarning]:
+    """Raise AuthError if the token has expired at ``now`` (Unix seconds); warn if it will within a minute."""
+    expiry = token_expiry(token)
+    if expiry is None or expiry - now > _EXPIRES_SOON:
+        return []
+    try:
+        when = datetime.fromtimestamp(expiry, UTC).strftime("%Y-%m-%d %H:%M UTC")
+    except (OverflowError, ValueError, OSError):
+        return []
+    if expiry <= now:
+        raise AuthError(f"the token in {credential} expired on {when}: store a new one (or check this box's clock)")
+    return [SessionWarning("expiring_token", f"the token in {credential} expires on {when}")]
+
+
+def retry_after(headers: Mapping[str, str]) -> float:
+    """Seconds to wait by the Retry-After header, between 0 and an hour; 0 if there is none or it makes no sense."""
+    value = next((v for k, v in headers.items() if k.lower() == "retry-after"), "")
+    try:
+        seconds = float(value)
+    except ValueError:
+        return 0.0
+    return min(max(seconds, 0.0), _LONGEST_WAIT) if seconds == seconds else 0.0  # noqa: PLR0124  # NaN differs from itself

@@ -1,0 +1,138 @@
+"""Lira's messages. Source: the vendor's WebSocket API page; aliases are what its published clients were seen to use."""
+
+from typing import Any, ClassVar, Literal
+
+from pydantic import AliasChoices, Field
+
+from voicebox.wire import Message, dump
+
+Dialect = Literal["documented", "lira-web", "both"]
+"""How client messages are written: ``{"type", …fields}`` as documented, ``{"action", "session_id", "payload"}`` as the
+vendor's web client does, or one message that carries both."""
+
+
+class Join(Message):
+    TYPE: ClassVar[str] = "join"
+    meeting_id: str = Field(
+        "", alias="meetingId", validation_alias=AliasChoices("meetingId", "meeting_id", "session_id")
+    )
+
+
+class Text(Message):
+    TYPE: ClassVar[str] = "text"
+    text: str = ""
+
+
+class AudioStart(Message):
+    TYPE: ClassVar[str] = "audio_start"
+
+
+class AudioStop(Message):
+    TYPE: ClassVar[str] = "audio_stop"
+
+
+class UpdateSettings(Message):
+    """Its fields are the settings themselves: an open set."""
+
+    TYPE: ClassVar[str] = "settings"
+
+
+class Leave(Message):
+    TYPE: ClassVar[str] = "leave"
+
+
+class Joined(Message):
+    TYPE: ClassVar[str] = "joined"
+    session_id: str = Field("", alias="sessionId", validation_alias=AliasChoices("sessionId", "session_id"))
+    participants: list[Any] = Field(default_factory=list)
+
+
+class ParticipantEvent(Message):
+    TYPE: ClassVar[str] = "participant_event"
+    participant: Any = None
+    action: str = ""
+
+
+class TranscriptMessage(Message):
+    TYPE: ClassVar[str] = "transcript"
+    text: str = ""
+    speaker: str = ""
+    timestamp: str = ""
+    role: str = ""
+    is_ai: bool | None = None
+
+    @property
+    def by_assistant(self) -> bool:
+        return self.role.lower() in {"assistant", "ai", "bot"} or self.is_ai is True
+
+
+class AiResponse(Message):
+    TYPE: ClassVar[str] = "ai_response"
+    text: str = ""
+    timestamp: str = ""
+
+
+class AiResponseEnd(Message):
+    TYPE: ClassVar[str] = "ai_response_end"
+
+
+class AudioReady(Message):
+    """Information only: playback never waits for it."""
+
+    TYPE: ClassVar[str] = "audio_ready"
+    duration: float | None = None
+
+
+class SettingsUpdated(Message):
+    TYPE: ClassVar[str] = "settings_updated"
+    settings: dict[str, Any] = Field(default_factory=dict)
+
+
+class Interruption(Message):
+    TYPE: ClassVar[str] = "interruption"
+
+
+class TaskMessage(Message):
+    TYPE: ClassVar[str] = "task_created"
+    task: Any = None
+
+
+class ErrorMessage(Message):
+    TYPE: ClassVar[str] = "error"
+    code: str = ""
+    message: str = ""
+
+
+CLIENT_MESSAGES: dict[str, type[Message]] = {
+    m.TYPE: m for m in (Join, Text, AudioStart, AudioStop, UpdateSettings, Leave)
+}
+SERVER_MESSAGES: dict[str, type[Message]] = {
+    m.TYPE: m
+    for m in (
+        Joined,
+        ParticipantEvent,
+        TranscriptMessage,
+        AiResponse,
+        AiResponseEnd,
+        AudioReady,
+        SettingsUpdated,
+        Interruption,
+        TaskMessage,
+        ErrorMessage,
+    )
+}
+
+
+def encode(message: Message, dialect: Dialect, session_id: str = "") -> str:
+    """A client message as text, in the form the dialect asks for."""
+    fields = message.fields()
+    flat = {"type": message.TYPE, **fields}
+    field_form: dict[str, Any] = {"action": message.TYPE, "payload": fields}
+    if session_id:
+        field_form["session_id"] = session_id
+    forms: dict[Dialect, dict[str, Any]] = {
+        "documented": flat,
+        "lira-web": field_form,
+        "both": {**field_form, **flat},
+    }
+    return dump(forms[dialect])
