@@ -1,4 +1,8 @@
-"""What a wake word engine promises."""
+"""What a wake word engine promises. The contract tests in tests/contract/test_wake.py hold each engine to it.
+
+An engine is one module beside this one that exposes ``Engine(phrases, refractory)``, a ``Detector``; nothing has to be
+registered. Every engine knows the phrase "hey_jarvis". A phrase it cannot listen for raises ConfigError.
+"""
 
 from dataclasses import dataclass
 from typing import Protocol

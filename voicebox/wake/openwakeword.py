@@ -3,6 +3,8 @@
 The package openwakeword carries the networks, but importing it brings scipy and scikit-learn, 150 MB for nothing; so
 it is only located, never imported. The arithmetic is that of its streaming ``Model``, and so are the scores. Its
 pre-trained phrases are licensed CC BY-NC-SA 4.0; own ``.onnx`` models, trained for openWakeWord, load from a path.
+
+What merely sounds alike may wake it: some voices' "hey Charlie" reaches 0.99 on hey_jarvis, so no threshold helps.
 """
 
 import difflib
@@ -89,6 +91,9 @@ class OpenWakeWord:
         self._features.reset()
         for listener in self._listeners:
             listener.reset()
+
+
+Engine = OpenWakeWord
 
 
 class _Features:
