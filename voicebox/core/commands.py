@@ -23,6 +23,11 @@ class CloseSession(Command):
 
 
 @dataclass(frozen=True, slots=True)
+class ForgetSpeech(Command):
+    """Drop microphone audio not yet sent: it belongs to a conversation that broke off."""
+
+
+@dataclass(frozen=True, slots=True)
 class Play(Command):
     reply_id: int
     pcm: bytes = field(repr=False)  # s16le mono 24 kHz

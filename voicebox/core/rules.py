@@ -9,6 +9,7 @@ from voicebox.core.commands import (
     Command,
     FinishReply,
     Flush,
+    ForgetSpeech,
     OpenSession,
     Play,
     SetTimer,
@@ -328,7 +329,8 @@ def lost_connecting(state: State, _event: SessionLost) -> Outcome:
 
 def lost_listening(state: State, _event: SessionLost) -> Outcome:
     """Half an utterance went with the link: stale speech is never replayed, so start afresh when it is back."""
-    return _enter(state, Phase.CONNECTING, link=Link.BACKOFF, window=_open_window(state, None), held=False)
+    window = _open_window(state, None)
+    return _enter(state, Phase.CONNECTING, ForgetSpeech(), link=Link.BACKOFF, window=window, held=False)
 
 
 def lost_speaking(state: State, _event: SessionLost) -> Outcome:

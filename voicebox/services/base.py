@@ -113,8 +113,8 @@ class Adapter(Protocol):
     def received(self, message: str | bytes) -> Sequence[Effect]:
         """A message came. Never raises, whatever it holds."""
 
-    def closed(self, code: int, reason: str, *, by_us: bool) -> Verdict:
-        """The WebSocket is closed. ``code`` 1006: without a close frame."""
+    def closed(self, code: int, reason: str) -> Verdict:
+        """The WebSocket was closed, and not by us. ``code`` 1006: without a close frame."""
 
     def later(self, key: str) -> Sequence[Effect]:
         """The time asked for by Later(key) has come."""

@@ -139,8 +139,8 @@ class Service:
             effects.append(Later(JSON_PING, "ping"))
         return effects
 
-    def closed(self, code: int, reason: str, *, by_us: bool) -> Verdict:
-        if by_us or code == 1000:
+    def closed(self, code: int, reason: str) -> Verdict:
+        if code == 1000:
             return Verdict(retry=False, effects=(SessionEnded("the meeting has ended"),))
         if code in (4401, 4403):
             return self._auth_verdict(f"Lira closed the session: {reason or code}")

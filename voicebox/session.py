@@ -1,0 +1,394 @@
+"""The live connection to a service: dial, pump, keep alive, hang up, back off. The only importer of websockets.
+
+The adapter knows the protocol, this room knows the network. ``open`` and ``close`` say what the core wants; ``run`` is
+the one task that makes it so.
+"""
+
+import asyncio
+import random
+import socket
+import ssl
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from typing import Any
+
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
+
+from voicebox.core.events import Category, Event, ServiceError, SessionEnded, SessionLost, SessionReady
+from voicebox.errors import AuthError, ProtocolError, VoiceboxError
+from voicebox.redact import redact
+from voicebox.services.base import Adapter, Dial, Effect, Hangup, Later, Send, Verdict
+from voicebox.uplink import Mark, Uplink
+
+GOODBYE = 1.0  # seconds for the last messages and the closing handshake
+ROOM_POLL = 0.05  # seconds between looks whether the speaker has room again
+JUMP_EVERY = 5.0  # somebody waking the box may jump the redial queue this often (seconds)
+HEALTHY = 30.0  # a session that lived this long starts the back-off anew
+SEND_TIMEOUT_MS = 5_000  # unacknowledged data older than this breaks the link (TCP_USER_TIMEOUT)
+
+
+def backoff(attempt: int, *, server_side: bool, retry_after: float, dice: float) -> float:
+    """Seconds to wait before redialling; ``attempt`` counts from 0, ``dice`` is uniform in [0, 1).
+
+    Our link went: quickly, U(0, 2 s), doubling to a minute. The service ended it: all its boxes will come back at once,
+    so first spread over a minute, then 10 s and more.
+    """
+    if not server_side:
+        delay = dice * min(60.0, 2.0 * 2.0**attempt)
+    elif attempt == 0:
+        delay = dice * 60.0
+    else:
+        delay = 10.0 + dice * min(120.0, 30.0 * 2.0**attempt)
+    return max(delay, retry_after)
+
+
+def explain(error: Exception) -> str:
+    """Why a connection failed, for the owner."""
+    if isinstance(error, TimeoutError):
+        return "no answer in time"
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"the server's certificate is not valid: {error.verify_message} (is this box's clock right?)"
+    if isinstance(error, socket.gaierror):
+        return "the server's name cannot be resolved: no network, or a typing error in the url"
+    if isinstance(error, OSError):
+        return error.strerror or str(error)
+    return redact(str(error)) or type(error).__name__
+
+
+class _Goodbye(Exception):  # noqa: N818  # ends the pumps in good order; not an error
+    """We hang up."""
+
+
+class Session:
+    """All methods but ``run`` return at once; all run on the event loop."""
+
+    def __init__(
+        self,
+        adapter: Adapter,
+        uplink: Uplink,
+        dispatch: Callable[[Event], None],
+        *,
+        credentials: Callable[[], Mapping[str, str]],
+        has_room: Callable[[], bool] = lambda: True,
+        ping_interval: float | None = None,
+        wall_clock: Callable[[], float] = time.time,
+        dice: Callable[[], float] = random.random,
+    ) -> None:
+        self._adapter = adapter
+        self._uplink = uplink
+        self._dispatch = dispatch
+        self._credentials = credentials
+        self._has_room = has_room
+        self._ping_interval = ping_interval or adapter.capabilities.ping_interval
+        self._wall_clock = wall_clock
+        self._dice = dice
+        self._wanted = asyncio.Event()
+        self._unwanted = asyncio.Event()
+        self._unwanted.set()
+        self._jump = asyncio.Event()
+        self._last_jump = float("-inf")
+        self._not_before = 0.0  # loop time
+        self._attempt = 0
+        self._connection: ClientConnection | None = None
+        self._disconnected = asyncio.Event()
+        self._disconnected.set()
+        self._leaving = False  # the present connection is no longer wanted, even if a new one is
+        self._outbox: deque[str | bytes] = deque()
+        self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._ready = False
+        self._hangup: Hangup | None = None
+        self._last_heard = self._dialled = 0.0  # loop time
+        self.rtt = 0.0  # seconds, of the last ping
+        self.connect_seconds = 0.0  # from dialling to SessionReady, of the last session
+
+    # what the core wants
+
+    def open(self) -> None:
+        self._unwanted.clear()
+        self._wanted.set()
+        now = asyncio.get_running_loop().time()
+        if now - self._last_jump >= JUMP_EVERY:
+            self._last_jump = now
+            self._jump.set()
+
+    def close(self) -> None:
+        self._wanted.clear()
+        self._unwanted.set()
+        self._leaving = True
+        self._uplink.available.set()
+
+    def cancel(self, reply_id: int) -> None:
+        self._if_connected(lambda: self._adapter.cancel(reply_id))
+
+    def text(self, text: str) -> None:
+        self._if_connected(lambda: self._adapter.text(text))
+
+    def update(self, settings: Mapping[str, Any]) -> None:
+        self._if_connected(lambda: self._adapter.settings(settings))
+
+    @property
+    def connected(self) -> bool:
+        return self._connection is not None
+
+    async def closed(self) -> None:
+        """Wait until there is no connection (the caller sets the limit)."""
+        await self._disconnected.wait()
+
+    # the task
+
+    async def run(self) -> None:
+        """Keep what the core wants true, for ever."""
+        while True:
+            await self._wanted.wait()
+            await self._wait_turn()
+            if self._wanted.is_set():
+                outcome = await self._connect_once()
+                if outcome is not None:
+                    self._settle(*outcome)
+
+    async def _wait_turn(self) -> None:
+        """Redialling waits for its time, for somebody to jump the queue, or until nobody wants it any more."""
+        delay = self._not_before - asyncio.get_running_loop().time()
+        if delay > 0 and not self._jump.is_set():
+            waiters = {asyncio.ensure_future(self._jump.wait()), asyncio.ensure_future(self._unwanted.wait())}
+            await asyncio.wait(waiters, timeout=delay, return_when=asyncio.FIRST_COMPLETED)
+            for waiter in waiters:
+                waiter.cancel()
+        self._jump.clear()
+
+    def _settle(self, verdict: Verdict, why: str) -> None:
+        """A connection is over, and not by our wish: report it, and plan the next if there is to be one."""
+        loop = asyncio.get_running_loop()
+        if verdict.retry:
+            delay = backoff(
+                self._attempt, server_side=verdict.server_side, retry_after=verdict.retry_after, dice=self._dice()
+            )
+            self._attempt += 1
+            self._not_before = loop.time() + delay
+            if self._wanted.is_set():
+                self._dispatch(SessionLost(why, delay))
+            return
+        if self._wanted.is_set():
+            self.close()
+            for event in verdict.effects or (SessionEnded(why),):
+                self._dispatch(event)
+
+    async def _connect_once(self) -> tuple[Verdict, str] | None:
+        """One connection from dialling to its end: what that end means, and in words; None if we left."""
+        loop = asyncio.get_running_loop()
+        started = self._dialled = loop.time()
+        self._leaving = False
+        try:
+            dial, warnings = self._adapter.dial(self._credentials(), self._wall_clock())
+        except VoiceboxError as error:
+            category = Category.AUTH if isinstance(error, AuthError) else Category.CONFIG
+            return Verdict(retry=False, effects=(SessionEnded(str(error), category),)), str(error)
+        self._perform(warnings)
+        try:
+            async with asyncio.timeout(self._adapter.capabilities.ready_timeout):
+                connection = await self._dial(dial)
+        except InvalidStatus as error:
+            status = error.response.status_code
+            return self._adapter.refused(status, dict(error.response.headers.raw_items())), f"HTTP {status}"
+        except _Goodbye:
+            return None
+        except (OSError, TimeoutError, InvalidHandshake, InvalidURI, ValueError) as error:
+            return Verdict(retry=True), explain(error)
+        try:
+            return await self._converse(connection, started)
+        finally:
+            self._forget_connection()
+            if loop.time() - started > HEALTHY:
+                self._attempt = 0
+
+    async def _dial(self, dial: Dial) -> ClientConnection:
+        """Open the WebSocket; _Goodbye if nobody wants it any more before it is open."""
+
+        async def dialling() -> ClientConnection:
+            return await _Connect(
+                dial.url,
+                additional_headers=dict(dial.headers),
+                compression=None,  # a compressed bomb would cost us memory, and speech does not compress
+                max_size=self._adapter.capabilities.max_message,
+                ping_interval=None,  # ours, below: the library's finds a dead link only after 40 s
+                open_timeout=None,  # ready_timeout covers it
+                close_timeout=GOODBYE,
+            )
+
+        attempt = asyncio.ensure_future(dialling())
+        unwanted = asyncio.ensure_future(self._unwanted.wait())
+        try:
+            await asyncio.wait({attempt, unwanted}, return_when=asyncio.FIRST_COMPLETED)
+            if not attempt.done():
+                raise _Goodbye
+            return attempt.result()
+        finally:
+            unwanted.cancel()
+            attempt.cancel()  # does nothing where it has succeeded
+
+    async def _converse(self, connection: ClientConnection, started: float) -> tuple[Verdict, str] | None:
+        """Pump until the connection ends, whoever ends it."""
+        self._begin(connection)
+        by_us = False
+        why = ""
+        try:
+            async with asyncio.TaskGroup() as pumps:
+                pumps.create_task(self._receive(connection), name="receive")
+                pumps.create_task(self._transmit(connection), name="transmit")
+                pumps.create_task(self._keep_alive(connection), name="keep-alive")
+                pumps.create_task(self._expect_ready(started), name="expect-ready")
+        except* _Goodbye:
+            by_us = True
+        except* ConnectionClosed as closed:
+            why = explain(closed)
+        except* VoiceboxError as error:
+            why = str(error.exceptions[0])
+        finally:
+            await self._hang_up(connection, polite=by_us)
+        if self._hangup is not None:
+            return Verdict(retry=self._hangup.retry), self._hangup.reason
+        if by_us:
+            return None
+        code = connection.close_code or 1006
+        return self._adapter.closed(code, connection.close_reason or ""), why or f"closed with {code}"
+
+    def _begin(self, connection: ClientConnection) -> None:
+        self._connection = connection
+        self._disconnected.clear()
+        self._hangup = None
+        self._ready = False
+        self._outbox.clear()
+        self._uplink.reconnected()
+        self._last_heard = asyncio.get_running_loop().time()
+        raw = connection.transport.get_extra_info("socket")
+        if raw is not None:
+            raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, SEND_TIMEOUT_MS)
+        self._perform(self._adapter.opened())
+
+    def _forget_connection(self) -> None:
+        self._connection = None
+        self._disconnected.set()
+        self._ready = False
+        for timer in self._timers.values():
+            timer.cancel()
+        self._timers.clear()
+
+    async def _hang_up(self, connection: ClientConnection, *, polite: bool) -> None:
+        """Goodbye if we leave in good order; in any case the socket is gone within GOODBYE seconds."""
+        with suppress(ConnectionClosed, TimeoutError, OSError):
+            async with asyncio.timeout(GOODBYE):
+                if polite:
+                    self._perform(self._adapter.goodbye())
+                    while self._outbox:
+                        await connection.send(self._outbox.popleft())
+                    await connection.close()
+        connection.transport.abort()
+        await connection.wait_closed()
+
+    # pumps
+
+    async def _receive(self, connection: ClientConnection) -> None:
+        while True:
+            message = await connection.recv()
+            self._last_heard = asyncio.get_running_loop().time()
+            self._perform(self._adapter.received(message))
+            if self._hangup is not None:
+                raise _Goodbye
+            while not self._has_room():  # noqa: ASYNC110  # the sound card plays on whether we look or not
+                await asyncio.sleep(ROOM_POLL)
+
+    async def _transmit(self, connection: ClientConnection) -> None:
+        chunk = self._adapter.capabilities.uplink_chunk
+        while True:
+            self._uplink.available.clear()
+            if self._outbox:
+                await connection.send(self._outbox.popleft())
+            elif not (self._ready and self._send_audio(chunk)):
+                if self._leaving:
+                    raise _Goodbye
+                await self._uplink.available.wait()
+
+    def _send_audio(self, chunk: int) -> bool:
+        """Put the next piece of uplink audio into the outbox; false if there is none."""
+        item = self._uplink.take(chunk)
+        if item is None:
+            return False
+        if isinstance(item, bytes):
+            self._perform(self._adapter.audio(item))
+        else:
+            self._perform(self._adapter.audio_start() if item is Mark.START else self._adapter.audio_stop())
+        return True
+
+    async def _keep_alive(self, connection: ClientConnection) -> None:
+        """A link that answers nothing for a whole ping interval is dead."""
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(self._ping_interval)
+            sent = loop.time()
+            pong = asyncio.ensure_future(await connection.ping())
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._ping_interval):
+                    await asyncio.shield(pong)
+            if pong.done():
+                self.rtt = loop.time() - sent
+            elif self._last_heard < sent and self._has_room():
+                raise ProtocolError(f"the service has not answered for {loop.time() - self._last_heard:.0f} s")
+
+    async def _expect_ready(self, started: float) -> None:
+        limit = self._adapter.capabilities.ready_timeout
+        await asyncio.sleep(max(0.0, started + limit - asyncio.get_running_loop().time()))
+        if not self._ready:
+            message = f"the service did not accept the session within {limit:.0f} s"
+            self._dispatch(ServiceError(Category.PROTOCOL, "", message))
+            raise ProtocolError(message)
+
+    # effects
+
+    def _if_connected(self, act: Callable[[], Iterable[Effect]]) -> None:
+        if self._connection is not None:
+            self._perform(act())
+
+    def _perform(self, effects: Iterable[Effect]) -> None:
+        for effect in effects:
+            match effect:
+                case Send():
+                    self._outbox.append(effect.message)
+                    self._uplink.available.set()
+                case Later():
+                    self._start_timer(effect)
+                case Hangup():
+                    self._hangup = effect
+                case SessionReady():
+                    self._ready = True
+                    self.connect_seconds = asyncio.get_running_loop().time() - self._dialled
+                    self._uplink.available.set()
+                    self._report(effect)
+                case _:
+                    self._report(effect)
+
+    def _report(self, event: Event) -> None:
+        """Once we are leaving, nothing the session says is news."""
+        if self._leaving:
+            return
+        if isinstance(event, SessionEnded):
+            self.close()
+        self._dispatch(event)
+
+    def _start_timer(self, later: Later) -> None:
+        if later.key in self._timers:
+            self._timers.pop(later.key).cancel()
+        self._timers[later.key] = asyncio.get_running_loop().call_later(later.seconds, self._timer_expired, later.key)
+
+    def _timer_expired(self, key: str) -> None:
+        self._timers.pop(key, None)
+        self._perform(self._adapter.later(key))
+
+
+class _Connect(connect):
+    """Follows no redirects: the token must not be carried to another host."""
+
+    def process_redirect(self, exc: Exception) -> Exception:
+        return exc

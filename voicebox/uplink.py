@@ -1,0 +1,219 @@
+"""Microphone audio on its way out: to the wake word engine always, to the session while the core's window is open.
+
+Audio is kept in a ring by microphone position, and everyone who reads it does so at a position of their own; nothing is
+copied into queues, so nothing can be sent twice and what was not sent is known exactly.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from enum import Enum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from voicebox.audio.base import CAPTURE_RATE, Block
+from voicebox.core.events import Event, WakeDetected
+from voicebox.core.state import Window
+from voicebox.wake.base import HOP, Detector
+
+RING_SECONDS = 30
+STALE = 2 * CAPTURE_RATE
+"""Samples a session may lag behind once it has caught up; beyond that the oldest are dropped."""
+MAX_LAG = 25
+"""Hops (2 s) the wake word may lag behind before it drops to live."""
+
+
+class Mark(Enum):
+    """Begin and end of a stretch of uplink audio."""
+
+    START = "start"
+    STOP = "stop"
+
+
+class Ring:
+    """The last ``capacity`` samples (int16) by position."""
+
+    def __init__(self, capacity: int) -> None:
+        self._samples = np.zeros(capacity, np.int16)
+        self.end = 0  # position after the newest sample
+
+    @property
+    def oldest(self) -> int:
+        return max(0, self.end - len(self._samples))
+
+    def write(self, position: int, samples: NDArray[np.int16]) -> None:
+        """Append. Where ``position`` lies beyond the end, the gap reads as silence."""
+        gap = position - self.end
+        if gap > 0:
+            self._put(np.zeros(min(gap, len(self._samples)), np.int16), position - min(gap, len(self._samples)))
+        self._put(samples, position)
+
+    def _put(self, samples: NDArray[np.int16], position: int) -> None:
+        capacity = len(self._samples)
+        start = position % capacity
+        first = min(len(samples), capacity - start)
+        self._samples[start : start + first] = samples[:first]
+        self._samples[: len(samples) - first] = samples[first:]
+        self.end = position + len(samples)
+
+    def read(self, start: int, count: int) -> NDArray[np.int16]:
+        """``count`` samples from ``start``, which must lie within the ring."""
+        index = (start + np.arange(count)) % len(self._samples)
+        return self._samples[index]
+
+
+@dataclass(slots=True)
+class Counts:
+    sent: int = 0  # samples handed to sessions
+    dropped: int = 0  # samples inside a window that were never sent
+
+
+class Uplink:
+    """All methods run on the event loop."""
+
+    def __init__(self) -> None:
+        self.ring = Ring(RING_SECONDS * CAPTURE_RATE)
+        self.counts = Counts()
+        self.available = asyncio.Event()  # something may be there for ``take``
+        self._window: Window | None = None
+        self._cursor = 0  # next sample to send
+        self._streaming = False  # START was taken, STOP was not
+        self._catching_up = False  # what a window found when it opened may all be sent, however old
+
+    def block(self, block: Block) -> None:
+        """The next microphone block."""
+        self.ring.write(block.position, np.frombuffer(block.pcm, np.int16))
+        if self._window is not None:
+            self._trim()
+            self.available.set()
+
+    def set_window(self, window: Window | None) -> None:
+        """What the service may hear. Closing (None) drops what was not sent; an end (``until``) lets it be sent."""
+        if window == self._window:
+            return
+        before, self._window = self._window, window
+        self.available.set()
+        if window is None:
+            return
+        continues = before is not None and before.until is None
+        if not continues:
+            since = self.ring.end if window.since is None else window.since
+            self._cursor = max(since, self._cursor, self.ring.oldest)
+            self._catching_up = True
+
+    def forget(self) -> None:
+        """Drop what was not sent."""
+        self.counts.dropped += max(0, self.ring.end - self._cursor)
+        self._cursor = max(self._cursor, self.ring.end)
+        self._catching_up = False
+
+    def reconnected(self) -> None:
+        """A new connection knows of no stretch yet."""
+        self._streaming = False
+
+    def take(self, chunk: int) -> Mark | bytes | None:
+        """The next thing to send: a mark, up to ``chunk`` samples of s16le audio, or None: nothing yet.
+
+        Chunks are whole, but for the last of a stretch.
+        """
+        end = self._end()
+        ended = self._window is None or (self._window.until is not None and self.ring.end >= self._window.until)
+        count = end - self._cursor
+        if count >= chunk or (ended and count > 0):
+            return self._take_audio(min(count, chunk)) if self._streaming else self._mark(Mark.START)
+        if ended and self._streaming:
+            return self._mark(Mark.STOP)
+        if count < chunk:
+            self._catching_up = False
+        return None
+
+    def _end(self) -> int:
+        """Position up to which audio may be sent now."""
+        if self._window is None:
+            return self._cursor
+        return self.ring.end if self._window.until is None else min(self.ring.end, self._window.until)
+
+    def _mark(self, mark: Mark) -> Mark:
+        self._streaming = mark is Mark.START
+        return mark
+
+    def _take_audio(self, count: int) -> bytes:
+        pcm = self.ring.read(self._cursor, count).tobytes()
+        self._cursor += count
+        self.counts.sent += count
+        return pcm
+
+    def _trim(self) -> None:
+        """Speech that nobody could take in time is stale: drop the oldest."""
+        limit = self.ring.oldest if self._catching_up else self.ring.end - STALE
+        if self._cursor < limit:
+            self.counts.dropped += limit - self._cursor
+            self._cursor = limit
+
+
+class WakeListener:
+    """Feeds the wake word engine hop by hop, in a thread of its own, and reports what it hears."""
+
+    def __init__(self, detector: Detector, dispatch: Callable[[Event], None], executor: Executor) -> None:
+        self._detector = detector
+        self._dispatch = dispatch
+        self._executor = executor
+        self._hops: deque[tuple[int, NDArray[np.int16]]] = deque()  # (position after the last sample, samples)
+        self._partial: list[NDArray[np.int16]] = []
+        self._partial_length = 0
+        self._expected = 0  # position the next block should have
+        self._reset = False
+        self._more = asyncio.Event()
+        self.scored = 0
+        self.skipped = 0
+        self.muted = False
+
+    @property
+    def lag(self) -> int:
+        """Hops waiting to be scored."""
+        return len(self._hops)
+
+    def block(self, block: Block) -> None:
+        if block.position != self._expected or self.muted:
+            self._start_afresh()
+        self._expected = block.position + len(block.pcm) // 2
+        if self.muted:
+            return
+        self._partial.append(np.frombuffer(block.pcm, np.int16))
+        self._partial_length += len(block.pcm) // 2
+        while self._partial_length >= HOP:
+            self._queue_hop()
+        if len(self._hops) > MAX_LAG:
+            self.skipped += len(self._hops)
+            self._start_afresh()
+
+    def _queue_hop(self) -> None:
+        samples = np.concatenate(self._partial)
+        rest = samples[HOP:]
+        self._partial, self._partial_length = [rest], len(rest)
+        self._hops.append((self._expected - len(rest), samples[:HOP]))
+        self._more.set()
+
+    def _start_afresh(self) -> None:
+        """After a gap nothing of before may count."""
+        self._hops.clear()
+        self._partial, self._partial_length = [], 0
+        self._reset = True
+
+    async def run(self) -> None:
+        """Score for ever."""
+        loop = asyncio.get_running_loop()
+        while True:
+            while not self._hops:
+                self._more.clear()
+                await self._more.wait()
+            position, samples = self._hops.popleft()
+            if self._reset:
+                self._reset = False
+                self._detector.reset()
+            for detection in await loop.run_in_executor(self._executor, self._detector.process, samples):
+                self._dispatch(WakeDetected(detection.model, detection.score, position))
+            self.scored += 1
