@@ -1,0 +1,164 @@
+"""The button: edges on a GPIO pin become events of the core.
+
+A press says so at once (ButtonPressed); what kind of press it was follows: ButtonTapped if it is over before ``hold``
+seconds, else ButtonHeld and, when it ends, ButtonReleased. Edges only say that it is time to look at the pin's level.
+While the button is down the level is looked at anyway, so a lost edge cannot leave it pressed.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from voicebox import pins
+from voicebox.core.events import ButtonHeld, ButtonPressed, ButtonReleased, ButtonTapped, Event
+
+_log = logging.getLogger(__name__)
+
+SETTLE = 0.05
+"""Seconds after a change in which the contact may bounce as it likes. Also the limit of 20 events a second."""
+
+POLL = 0.1
+"""Seconds between two looks at a button that is down."""
+
+
+class _Is(Enum):
+    UP = "up"
+    PRESSED = "pressed"  # a tap, unless it lasts
+    HELD = "held"
+    IGNORED = "ignored"  # stuck, or down from the beginning: until it is let go
+
+
+@dataclass(frozen=True, slots=True)
+class ButtonOptions:
+    """What the owner may set."""
+
+    pin: int  # BCM number
+    pull_up: bool = True  # the button connects the pin to ground; False: to 3.3 V
+    hold: float = 0.4  # seconds from which a press is no tap
+    max_hold: float = 60.0  # seconds from which a button that is down is stuck
+
+
+class Button:
+    """Watches one button.
+
+    ``position`` gives the microphone position; it is also called on gpiozero's thread, so it must be a plain read.
+    ``dispatch`` is called on the loop's thread. After ``max_hold`` seconds a hold ends and the button is ignored until
+    it really is let go, and so is one that is down from the beginning. Raises DeviceError if the pin cannot be had.
+    """
+
+    def __init__(
+        self,
+        options: ButtonOptions,
+        *,
+        position: Callable[[], int],
+        dispatch: Callable[[Event], None],
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
+        self._options = options
+        self._position, self._dispatch, self._loop = position, dispatch, loop
+        self._is = _Is.UP
+        self._since = loop.time()  # when it went down
+        self._at = 0  # … in microphone samples
+        self._posted = self._complained = self._closed = False
+        self._settling: asyncio.TimerHandle | None = None
+        self._watching: asyncio.TimerHandle | None = None
+        self._device = _open(options)
+        self._device.pin.when_changed = self._edge
+        if self._device.is_active:
+            self._is = _Is.IGNORED
+            self._watch(POLL)
+
+    def close(self) -> None:
+        """Give the pin back; no event comes after it. Safe to call twice."""
+        if self._closed:
+            return
+        self._closed = True
+        for timer in (self._settling, self._watching):
+            if timer:
+                timer.cancel()
+        self._device.pin.when_changed = None
+        self._device.close()
+
+    def _edge(self, _ticks: object, _state: object) -> None:
+        """On gpiozero's thread. However many edges there are, one post at a time wakes the loop."""
+        if self._posted or self._settling or self._closed:
+            return
+        at = self._position()
+        self._posted = True
+        with contextlib.suppress(RuntimeError):  # the loop is closed: the process is ending
+            self._loop.call_soon_threadsafe(self._noticed, at)
+
+    def _noticed(self, at: int) -> None:
+        self._posted = False
+        self._look(at)
+
+    def _look(self, at: int) -> None:
+        """Compare the level with what we know; after a change, let the contact settle and look again."""
+        if self._closed or self._settling:
+            return
+        down = bool(self._device.is_active)
+        if down is (self._is is not _Is.UP):
+            return
+        self._settling = self._loop.call_later(SETTLE, self._settled)
+        if down:
+            self._press(at)
+        else:
+            self._release(at)
+
+    def _settled(self) -> None:
+        self._settling = None
+        self._look(self._position())
+
+    def _press(self, at: int) -> None:
+        self._is, self._at, self._since = _Is.PRESSED, at, self._loop.time()
+        self._watch(min(POLL, self._options.hold))
+        self._dispatch(ButtonPressed(at))
+
+    def _release(self, at: int) -> None:
+        was, self._is = self._is, _Is.UP
+        self._complained = False
+        if self._watching:
+            self._watching.cancel()
+        if was is not _Is.IGNORED:
+            self._dispatch(ButtonReleased(at) if was is _Is.HELD else ButtonTapped(self._at))
+
+    def _watch(self, seconds: float) -> None:
+        self._watching = self._loop.call_later(seconds, self._still_down)
+
+    def _still_down(self) -> None:
+        """A press lasts: see a release whose edge was lost, a hold, a button that is stuck."""
+        self._look(self._position())
+        if self._is is _Is.UP or self._closed:
+            return
+        age = self._loop.time() - self._since
+        to_hold = self._options.hold - age
+        self._watch(min(POLL, to_hold) if self._is is _Is.PRESSED and to_hold > 0 else POLL)
+        if self._is is _Is.PRESSED and to_hold <= 0:
+            self._is = _Is.HELD
+            self._dispatch(ButtonHeld(self._at))
+        elif age >= self._options.max_hold:
+            self._stuck()
+
+    def _stuck(self) -> None:
+        was, self._is = self._is, _Is.IGNORED
+        if not self._complained:
+            self._complained = True
+            _log.warning(
+                "The button on GPIO%d has been down for %.0f s: ignored until it is let go. If nobody is pressing it, "
+                "look at its wiring and at pull_up.",
+                self._options.pin,
+                self._options.max_hold,
+            )
+        if was is _Is.HELD:
+            self._dispatch(ButtonReleased(self._position()))
+
+
+def _open(options: ButtonOptions) -> Any:  # noqa: ANN401 # gpiozero has no types
+    with pins.opening(f"The button on GPIO{options.pin}", "Mend that, or leave the button out of the settings."):
+        from gpiozero import InputDevice  # noqa: PLC0415 # 50 ms and 11 MB, only for those who have a button
+
+        return InputDevice(options.pin, pull_up=options.pull_up)

@@ -1,0 +1,65 @@
+"""What everyone who opens GPIO pins needs around gpiozero: its driver's quirks met, its errors in the owner's words."""
+
+import atexit
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from voicebox.errors import DeviceError
+
+_HINTS = (
+    ("PinUnknownPi", "this machine is not a Raspberry Pi"),
+    ("can not open gpiochip", "there is no /dev/gpiochip0, or this user may not open it: sudo usermod -aG gpio USER"),
+    ("GPIO busy", "another program has the pin: stop it (sudo gpioinfo lists who has which) or choose another pin"),
+    ("PinInUse", "two settings name the same pin"),
+    ("PinInvalidPin", "there is no such pin: use BCM numbers, GPIO17 is 17"),
+    ("No module named 'lgpio'", "the pin driver is missing: sudo apt install python3-lgpio"),
+)
+
+
+@contextmanager
+def opening(what: str, mend: str) -> Iterator[None]:
+    """Open gpiozero devices within. Raises DeviceError saying that ``what`` cannot be used, why, and ``mend``.
+
+    Chooses the driver lgpio, unless GPIOZERO_PIN_FACTORY names another: left to itself, gpiozero tries one after the
+    other and prints why each failed.
+    """
+    if os.environ.setdefault("GPIOZERO_PIN_FACTORY", "lgpio") == "lgpio" and "LG_WD" not in os.environ:
+        os.environ["LG_WD"] = _pipe_directory()
+    with _working_directory_kept():
+        try:
+            yield
+        except Exception as error:
+            raise DeviceError(f"{what} cannot be used: {_reason(error)}. {mend}") from error
+
+
+def _pipe_directory() -> str:
+    """Where lgpio makes its named pipes. Its default, the working directory, is often not writable."""
+    if runtime := os.environ.get("RUNTIME_DIRECTORY"):
+        return runtime.split(":")[0]
+    directory = tempfile.mkdtemp(prefix="voicebox-")
+    atexit.register(shutil.rmtree, directory, ignore_errors=True)
+    return directory
+
+
+@contextmanager
+def _working_directory_kept() -> Iterator[None]:
+    """lgpio moves the process to LG_WD and leaves it there."""
+    try:
+        before = Path.cwd()
+    except OSError:  # deleted: nowhere to go back to
+        yield
+        return
+    try:
+        yield
+    finally:
+        with suppress(OSError):  # we may be in a directory that we could not enter ourselves
+            os.chdir(before)
+
+
+def _reason(error: Exception) -> str:
+    text = f"{type(error).__name__}: {error}"
+    return next((f"{hint} ({text})" for sign, hint in _HINTS if sign in text), text)
