@@ -5,7 +5,6 @@ import math
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -272,8 +271,7 @@ def test_no_phrase_at_all_is_refused() -> None:
 
 
 def test_a_missing_package_is_refused_with_the_mend(monkeypatch: pytest.MonkeyPatch) -> None:
-    find: Callable[[str], None] = lambda _: None  # noqa: E731  # shorter than a function for nothing
-    monkeypatch.setattr("importlib.util.find_spec", find)
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     assert refused("alexa") == ("the package openwakeword is missing; mend it with: pip install openwakeword==0.4.0",)
 
 
