@@ -80,7 +80,8 @@ def mixed() -> Iterator[Samples]:
 
 
 def clip(samples: NDArray[np.floating]) -> Samples:
-    return np.clip(samples, -32_768, 32_767).astype(np.int16)
+    clipped: Samples = np.clip(samples, -32_768, 32_767).astype(np.int16)
+    return clipped
 
 
 def audio(count: int) -> Iterator[Samples]:
