@@ -23,8 +23,8 @@ from voicebox.core.events import Event, ReplyAudio, ReplyText, Timer, TimerExpir
 from voicebox.core.scenes import Scene, scene
 from voicebox.core.state import Policy, State
 from voicebox.core.transitions import step
+from voicebox.lead import LeadIn
 from voicebox.lights.base import Light
-from voicebox.playback import Playback
 from voicebox.session import Session
 from voicebox.uplink import Uplink
 
@@ -51,7 +51,7 @@ class Box:
         self._timers: dict[Timer, asyncio.TimerHandle] = {}
         self._dispatching = False
 
-    def connect(self, session: Session, playback: Playback) -> None:
+    def connect(self, session: Session, playback: LeadIn) -> None:
         """The two rooms that themselves need ``dispatch``."""
         self._perform: dict[type[Command], Callable[[Any], object]] = {
             OpenSession: lambda _: session.open(),
@@ -88,7 +88,7 @@ class Box:
         """Light a scene that is not of the conversation: starting."""
         self._light.show(shown)
 
-    def _flush(self, playback: Playback, command: Flush) -> None:
+    def _flush(self, playback: LeadIn, command: Flush) -> None:
         self.last_flush = playback.flush(command.floor)
         if command.source is not None and self.last_flush.reply_id:
             flushed = self.last_flush

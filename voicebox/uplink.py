@@ -24,6 +24,8 @@ STALE = 2 * CAPTURE_RATE
 """Samples a session may lag behind once it has caught up; beyond that the oldest are dropped."""
 MAX_LAG = 25
 """Hops (2 s) the wake word may lag behind before it drops to live."""
+STUCK_AFTER = 5.0
+"""Seconds for one hop after which the engine counts as hung."""
 
 
 class Mark(Enum):
@@ -167,14 +169,13 @@ class WakeListener:
         self._expected = 0  # position the next block should have
         self._reset = False
         self._more = asyncio.Event()
-        self.scored = 0
-        self.skipped = 0
+        self._busy_since: float | None = None  # loop time
+        self.skipped = 0  # hops dropped because the engine was too slow
         self.muted = False
 
-    @property
-    def lag(self) -> int:
-        """Hops waiting to be scored."""
-        return len(self._hops)
+    def stuck(self, now: float) -> bool:
+        """Whether the engine has been working on one hop for longer than any hop can take (loop time ``now``)."""
+        return self._busy_since is not None and now - self._busy_since > STUCK_AFTER
 
     def block(self, block: Block) -> None:
         if block.position != self._expected or self.muted:
@@ -214,6 +215,8 @@ class WakeListener:
             if self._reset:
                 self._reset = False
                 self._detector.reset()
-            for detection in await loop.run_in_executor(self._executor, self._detector.process, samples):
+            self._busy_since = loop.time()
+            detections = await loop.run_in_executor(self._executor, self._detector.process, samples)
+            self._busy_since = None
+            for detection in detections:
                 self._dispatch(WakeDetected(detection.model, detection.score, position))
-            self.scored += 1

@@ -58,16 +58,16 @@ class Settings(ServiceSettings):
 
     SECRETS: ClassVar[tuple[str, ...]] = ("lira_token",)
 
-    url: str = Field("wss://api.creovine.com/lira/v1/ws", description="where to connect")
-    meeting_id: str = Field("", description="the meeting to join (required)")
-    dialect: wire.Dialect = Field("documented", description="how our messages are written")
+    url: str = Field(default="wss://api.creovine.com/lira/v1/ws", description="where to connect")
+    meeting_id: str = Field(default="", description="the meeting to join (required)")
+    dialect: wire.Dialect = Field(default="documented", description="how our messages are written")
     local_wake: bool = Field(
         default=True, description="tell Lira that this box has its own wake word, so that it answers without its own"
     )
     settings: dict[str, Any] = Field(
         default_factory=dict, description='sent at the start of each session, e.g. {personality = "supportive"}'
     )
-    user_name: str = Field("voicebox", description="shown to the others (lira-web dialect)")
+    user_name: str = Field(default="voicebox", description="shown to the others (lira-web dialect)")
     allow_plain: bool = Field(default=False, description="permit ws:// to this machine itself")
 
 

@@ -1,5 +1,6 @@
 """Lira's messages. Source: the vendor's WebSocket API page; aliases are what its published clients were seen to use."""
 
+from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
 from pydantic import AliasChoices, Field
@@ -9,6 +10,10 @@ from voicebox.wire import Message, dump
 Dialect = Literal["documented", "lira-web", "both"]
 """How client messages are written: ``{"type", …fields}`` as documented, ``{"action", "session_id", "payload"}`` as the
 vendor's web client does, or one message that carries both."""
+
+Envelope = Literal["data", "flat", "payload"]
+"""Where the fields of server messages are put: under ``data`` as in the documented examples, beside ``type``, or under
+``payload`` as the vendor's web client expects them."""
 
 
 class Join(Message):
@@ -43,7 +48,7 @@ class Leave(Message):
 
 class Joined(Message):
     TYPE: ClassVar[str] = "joined"
-    session_id: str = Field("", alias="sessionId", validation_alias=AliasChoices("sessionId", "session_id"))
+    session_id: str = Field(default="", alias="sessionId", validation_alias=AliasChoices("sessionId", "session_id"))
     participants: list[Any] = Field(default_factory=list)
 
 
@@ -136,3 +141,22 @@ def encode(message: Message, dialect: Dialect, session_id: str = "") -> str:
         "both": {**field_form, **flat},
     }
     return dump(forms[dialect])
+
+
+def read_client_message(message: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    """(type, fields) of a client message in any dialect; the type is empty if there is none."""
+    kind = message.get("type", message.get("action"))
+    fields = message.get("payload", message.get("data"))
+    if not isinstance(fields, Mapping):
+        envelope = {"type", "action", "payload", "data"} | ({"session_id"} if "action" in message else set())
+        fields = {key: value for key, value in message.items() if key not in envelope}
+    return kind if isinstance(kind, str) else "", dict(fields)
+
+
+def encode_server_message(message: Message, envelope: Envelope) -> str:
+    """A server message as text, in the envelope asked for."""
+    fields = message.fields()
+    if envelope == "payload":  # this form spells them its own way
+        fields = message.model_dump(exclude_none=True)
+    inner = fields if envelope == "flat" or not fields else {envelope: fields}
+    return dump({"type": message.TYPE, **inner})

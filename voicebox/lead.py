@@ -5,7 +5,7 @@ import asyncio
 from voicebox.audio.base import PLAYBACK_RATE, Flushed, Speaker
 
 
-class Playback:
+class LeadIn:
     """Same promises as Speaker. ``lead`` is how many seconds of a reply are gathered before its first sample sounds;
     they are waited for no longer than ``lead`` seconds, and not at all while the speaker is still busy."""
 
