@@ -1,0 +1,101 @@
+"""The only reader of configuration files, the environment and credentials. Hands out frozen values.
+
+``load`` gives the settings or one ConfigError with everything that is wrong; ``problems`` gives the same as a list, and
+what the hooks of ``voicebox check`` find beside; ``render`` is ``voicebox config show``.
+
+In rising order a value comes from its default, voicebox.toml, conf.d/*.toml (by name), the environment. Secrets are no
+settings: ``Settings.credentials`` reads them anew whenever they are needed.
+"""
+
+import os
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+
+from pydantic import BaseModel, ValidationError
+
+from voicebox.errors import ConfigError
+from voicebox.services.base import ServiceSettings, discover
+from voicebox.settings import checks, explain, sources
+from voicebox.settings.checks import warnings
+from voicebox.settings.credentials import Credentials
+from voicebox.settings.schema import SIMULATOR, Settings, schema
+from voicebox.settings.show import render
+from voicebox.settings.sources import Layers
+
+__all__ = ["SIMULATOR", "Credentials", "Settings", "load", "problems", "render", "warnings"]
+
+Services = Mapping[str, type[ServiceSettings]]
+Hook = Callable[[Settings], Iterable[str]]
+
+
+def load(
+    config: Path | None = None, environ: Mapping[str, str] | None = None, services: Services | None = None
+) -> Settings:
+    """The settings in effect. ``config`` None: VOICEBOX_CONFIG or /etc/voicebox/voicebox.toml, which may be missing.
+
+    ``environ`` and ``services`` (section models by name) default to the real ones. Raises ConfigError.
+    """
+    settings, found = _read(config, os.environ if environ is None else environ, _sections(services))
+    if found:
+        raise ConfigError(*found)
+    return settings
+
+
+def problems(
+    config: Path | None = None,
+    environ: Mapping[str, str] | None = None,
+    hooks: Iterable[Hook] = (),
+    services: Services | None = None,
+) -> list[str]:
+    """Everything that is wrong, one line each; secrets that the service needs are among it.
+
+    A hook gets the settings (defaults in place of what is wrong) and returns problems of its own.
+    """
+    settings, found = _read(config, os.environ if environ is None else environ, _sections(services))
+    found += settings.credentials.problems(settings.secrets)
+    return found + [problem for hook in hooks for problem in hook(settings)]
+
+
+def _sections(services: Services | None) -> Services:
+    return {name: module.Settings for name, module in discover().items()} if services is None else services
+
+
+def _read(config: Path | None, environ: Mapping[str, str], services: Services) -> tuple[Settings, list[str]]:
+    """The settings, wrong values left at their defaults, and all problems."""
+    model = schema(services)
+    secrets = sorted({name for section in services.values() for name in section.SECRETS})
+    file, named = sources.main_file(config, environ)
+    files, found = sources.read_files(file, required=named)
+    layers = Layers(tuple(reversed(files)))
+    misplaced = checks.secrets_in_files(layers, secrets)
+    keys = _variables(model)
+    layers = Layers((sources.read_environment(environ, keys), *layers.without(misplaced).highest_first))
+    found += misplaced.values()
+    known = [*keys, *(f"{sources.PREFIX}{name.upper()}" for name in secrets)]
+    for name in sources.foreign_variables(environ, known):
+        found.append(f"environment: {name} is unknown{explain.nearest(name, known)}")
+    settings, wrong = _validate(model, layers)
+    settings._credentials = Credentials(environ, file.parent / "credentials")  # noqa: SLF001  # a private field of ours
+    return settings, [*found, *wrong, *checks.pins_used_twice(layers)]
+
+
+def _variables(model: type[Settings]) -> dict[str, tuple[tuple[str, ...], bool]]:
+    """Environment variable -> (path, taken as text) for every key there is."""
+    found: dict[tuple[str, ...], bool] = {}
+    for name, field in model.model_fields.items():
+        section = field.annotation
+        if isinstance(section, type) and issubclass(section, BaseModel):
+            found |= {(name, key): explain.takes_text(section, key) for key in section.model_fields}
+        else:
+            found[(name,)] = explain.takes_text(model, name)
+    return {sources.variable(path): (path, is_text) for path, is_text in found.items()}
+
+
+def _validate(model: type[Settings], layers: Layers) -> tuple[Settings, list[str]]:
+    model.layers = layers
+    try:
+        return model(), []
+    except ValidationError as error:
+        wrong = explain.explain(error, model, layers)
+    model.layers = layers.without(wrong)
+    return model(), list(wrong.values())

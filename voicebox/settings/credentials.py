@@ -1,0 +1,132 @@
+"""The secrets: read anew at every call, from three places, and never shown.
+
+In falling order: a systemd credential of that name, the environment, a file that only we or root may read. That file
+may belong to root: then systemd's copy of it from when the unit started is taken (see systemd/voicebox.service).
+"""
+
+import os
+import pwd
+import stat
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from pydantic import SecretStr
+
+from voicebox.errors import AuthError
+from voicebox.redact import remember
+
+_LARGEST = 65_536
+_COPY = "voicebox_"
+"""How systemd names a file of a credential directory loaded as "voicebox"."""
+
+
+class Credentials:
+    """Reads secrets by name. ``directory`` is credentials/ beside the configuration file."""
+
+    def __init__(self, environ: Mapping[str, str], directory: Path) -> None:
+        self._environ = environ
+        self._directory = directory
+
+    def read(self, names: Sequence[str]) -> dict[str, str]:
+        """The secrets, each made known to ``redact``. Raises AuthError that names everything missing or refused."""
+        problems = self.problems(names)
+        if problems:
+            raise AuthError("\n".join(problems))
+        return {name: self._find(name)[0].get_secret_value() for name in names}
+
+    def problems(self, names: Sequence[str]) -> list[str]:
+        """One line, without the secret, for each that cannot be had."""
+        found = []
+        for name in names:
+            try:
+                self._find(name)
+            except AuthError as error:
+                found.append(str(error))
+        return found
+
+    def where(self, name: str) -> str | None:
+        """Where the secret is set, None if it is missing or refused."""
+        try:
+            return self._find(name)[1]
+        except AuthError:
+            return None
+
+    def _find(self, name: str) -> tuple[SecretStr, str]:
+        """(secret, where from)."""
+        variable, file = f"VOICEBOX_{name.upper()}", self._directory / name
+        secret, origin = self._credential(name), f"systemd credential {name}"
+        if not secret:
+            secret, origin = _clean(self._environ.get(variable, "")), variable
+        if not secret:
+            secret, origin = self._file(name, file), str(file)
+        if not secret:
+            raise AuthError(
+                f"{name} is missing. Put it into {file} (then: sudo chmod 600 {file}), "
+                f"or give it as systemd credential {name}, or in the environment as {variable}"
+            )
+        remember(secret)
+        return SecretStr(secret), origin
+
+    def _credential(self, name: str) -> str:
+        directory = self._environ.get("CREDENTIALS_DIRECTORY")
+        if not directory:
+            return ""
+        try:
+            return _read(Path(directory) / name, private=False)
+        except PermissionError:
+            return ""
+
+    def _file(self, name: str, file: Path) -> str:
+        try:
+            return _read(file, private=True)
+        except PermissionError:
+            copy = self._credential(_COPY + name)
+            if copy:
+                return copy
+            raise AuthError(
+                f"{file} belongs to another user and cannot be read; type: sudo chown {user()} {file} "
+                f"(as a systemd service: restart it, systemd then hands over a copy)"
+            ) from None
+
+
+def _read(file: Path, *, private: bool) -> str:
+    """The content, "" if there is no such file. Raises PermissionError, and AuthError where the file is unfit."""
+    try:
+        handle = os.open(file, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # a pipe must not hold us up
+    except (FileNotFoundError, NotADirectoryError):
+        return ""
+    except PermissionError:
+        raise
+    except OSError as error:
+        raise AuthError(f"{file} cannot be read ({error.strerror})") from None
+    with os.fdopen(handle, "rb") as stream:
+        _inspect(file, os.fstat(handle), private=private)
+        data = stream.read(_LARGEST)
+    try:
+        return _clean(data.decode())
+    except UnicodeDecodeError:
+        raise AuthError(f"{file} holds no UTF-8 text; store the secret anew") from None
+
+
+def _inspect(file: Path, status: os.stat_result, *, private: bool) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        raise AuthError(f"{file} is no ordinary file")
+    if status.st_size >= _LARGEST:
+        raise AuthError(f"{file} is far too long for a secret")
+    if private and status.st_mode & 0o077:
+        raise AuthError(f"{file} can be read by other users; type: sudo chmod 600 {file}")
+    if private and status.st_uid not in {0, os.geteuid()}:
+        raise AuthError(f"{file} belongs to another user; type: sudo chown {user()} {file}")
+
+
+def _clean(text: str) -> str:
+    """Without the newline that editors and echo append."""
+    return text.removesuffix("\n").removesuffix("\r")
+
+
+def user() -> str:
+    """The name of the user we run as."""
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        return str(os.geteuid())

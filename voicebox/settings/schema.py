@@ -1,0 +1,150 @@
+"""What can be set, its default, its range. One model per section of voicebox.toml; all values are frozen.
+
+TOML has no null, so whatever can be switched off is written ``false`` and read as ``None``.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, Strict, StrictBool, create_model
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from voicebox.services.base import ServiceSettings
+from voicebox.settings.credentials import Credentials
+from voicebox.settings.sources import Layer, Layers
+
+SIMULATOR = "simulator"
+"""The service that is always there: a parrot on loopback."""
+
+Off = BeforeValidator(lambda value: None if value is False else value)
+Integer = Annotated[int, Strict()]
+Number = Annotated[float, Strict()]
+Pin = Annotated[Integer, Field(ge=0, le=27)]
+Timeout = Annotated[Number, Field(gt=0, le=600)]
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Audio(Section):
+    backend: Literal["alsa", "wav"] = "alsa"
+    input: str = Field(default="default", min_length=1)
+    output: str = Field(default="default", min_length=1)
+    duplex: Literal["half", "full"] = "half"
+    wav_input: Annotated[Path | None, Off] = None
+    wav_output: Annotated[Path | None, Off] = None
+
+
+class WakePhrase(Section):
+    model: str = Field(default="hey_jarvis", min_length=1)
+    threshold: Number = Field(default=0.5, gt=0, le=1)
+    patience: Integer = Field(default=1, ge=1, le=50)
+
+
+class Wake(Section):
+    enabled: StrictBool = True
+    phrases: tuple[WakePhrase, ...] = (WakePhrase(),)
+    refractory_s: Number = Field(default=2.0, ge=0, le=60)
+    preroll_ms: Integer = Field(default=1500, ge=0, le=5000)
+
+
+class Conversation(Section):
+    connect_timeout_s: Timeout = 15.0
+    listen_timeout_s: Timeout = 10.0
+    utterance_timeout_s: Timeout = 60.0
+    reply_timeout_s: Timeout = 30.0
+    stall_timeout_s: Timeout = 5.0
+    playback_lead_ms: Integer = Field(default=350, ge=0, le=2000)
+
+
+class Lights(Section):
+    backend: Literal["gpio", "terminal", "none"] = "gpio"
+    led: Annotated[Pin | None, Off] = 25
+    rgb: Annotated[tuple[Pin, Pin, Pin] | None, Off] = None
+    active_high: StrictBool = True
+    brightness: Number = Field(default=1.0, ge=0, le=1)
+
+
+class Button(Section):
+    pin: Annotated[Pin | None, Off] = 17
+    hold_ms: Integer = Field(default=400, ge=100, le=5000)
+    max_hold_s: Number = Field(default=60.0, gt=0, le=600)
+    pull_up: StrictBool = True
+
+
+class Simulator(Section):
+    brain: Literal["parrot", "talker"] = "parrot"
+    port: Integer = Field(default=0, ge=0, le=65535)
+
+
+class Log(Section):
+    level: Literal["debug", "info", "warning", "error"] = "info"
+
+
+class Settings(BaseSettings):
+    """Everything the owner can set. ``load`` makes one; each service adds a section of its own name."""
+
+    model_config = SettingsConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    services: ClassVar[Mapping[str, type[ServiceSettings]]] = {}
+    """The service sections there are, by name."""
+    layers: ClassVar[Layers] = Layers(())
+    """Where the values were read from, highest first."""
+
+    service: str = SIMULATOR
+    audio: Audio = Audio()
+    wake: Wake = Wake()
+    conversation: Conversation = Conversation()
+    lights: Lights = Lights()
+    button: Button = Button()
+    simulator: Simulator = Simulator()
+    log: Log = Log()
+
+    _credentials: Credentials = PrivateAttr()
+
+    @classmethod
+    def settings_customise_sources(
+        cls, settings_cls: type[BaseSettings], *_: PydanticBaseSettingsSource, **__: PydanticBaseSettingsSource
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return tuple(LayerSource(settings_cls, layer) for layer in cls.layers.highest_first)
+
+    @property
+    def service_settings(self) -> ServiceSettings | None:
+        """The section of the chosen service; None for the simulator."""
+        return getattr(self, self.service) if self.service in self.services else None
+
+    @property
+    def credentials(self) -> Credentials:
+        """Where the secrets are read, anew at every call."""
+        return self._credentials
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """Names of the secrets that the chosen service needs."""
+        return self.services[self.service].SECRETS if self.service in self.services else ()
+
+
+class LayerSource(PydanticBaseSettingsSource):
+    """Hands one layer to pydantic-settings, which lays them over each other."""
+
+    def __init__(self, settings_cls: type[BaseSettings], layer: Layer) -> None:
+        super().__init__(settings_cls)
+        self._layer = layer
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:  # noqa: ARG002  # their signature
+        return self._layer.values.get(field_name), field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        return dict(self._layer.values)
+
+
+def schema(services: Mapping[str, type[ServiceSettings]]) -> type[Settings]:
+    """Settings with one section per service, and ``service`` limited to what there is."""
+    sections: dict[str, Any] = {name: (section, Field(default_factory=section)) for name, section in services.items()}
+    sections["service"] = (Literal[(SIMULATOR, *sorted(services))], SIMULATOR)
+    model = create_model("Settings", __base__=Settings, **sections)
+    model.services = dict(services)
+    return model
