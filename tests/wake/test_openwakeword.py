@@ -280,6 +280,12 @@ def test_a_package_without_models_is_refused_with_the_mend(monkeypatch: pytest.M
     assert "pip install openwakeword==0.4.0" in refused("alexa")[0]
 
 
+def test_a_missing_onnxruntime_is_refused_with_the_mend(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    (problem,) = refused("alexa")
+    assert "pip install onnxruntime" in problem
+
+
 def test_neither_the_package_nor_what_it_drags_in_is_imported() -> None:
     """The 150 MB of openwakeword's own imports stay out of the daemon."""
     script = (

@@ -100,8 +100,8 @@ class _Features:
     """Audio in, embeddings out: one for each hop, the newest last."""
 
     def __init__(self, folder: Path, length: int) -> None:
-        self._spectrum = _session(folder / "melspectrogram.onnx")
-        self._embedding = _session(folder / "embedding_model.onnx")
+        self._spectrum = _open(folder / "melspectrogram.onnx")
+        self._embedding = _open(folder / "embedding_model.onnx")
         self._audio = np.zeros((1, _OVERLAP + HOP), np.float32)
         self._rows = np.zeros((1, _WINDOW, _BANDS, 1), np.float32)
         self._embeddings = np.zeros((1, length, _EMBEDDING), np.float32)
@@ -264,6 +264,8 @@ def _open(path: Path) -> _Network:
         raise ConfigError(f"wake word model {path} cannot be read: {error.strerror}") from error
     try:
         return _session(path)
+    except ImportError as error:
+        raise ConfigError(f"the wake word needs onnxruntime: {error}; mend it with: pip install onnxruntime") from error
     except Exception as error:  # onnxruntime's errors have no base of their own
         raise ConfigError(f"wake word model {path} is not a usable ONNX file") from error
 
