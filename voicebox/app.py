@@ -294,3 +294,12 @@ async def serve(settings: Settings, parts: Parts | None = None) -> None:
         loop.add_signal_handler(number, stop.set)
     async with App(settings, parts) as app:
         await app.run(stop)
+
+
+def main(settings: Settings) -> int:
+    """Run the daemon to its end; returns the exit code. A refusal by the service does not end it: the light says so."""
+    try:
+        asyncio.run(serve(settings))
+    except* VoiceboxError as group:
+        raise group.exceptions[0] from None
+    return 0
