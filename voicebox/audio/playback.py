@@ -1,0 +1,241 @@
+"""The queue between the event loop, which plays and flushes, and a sound card, which pulls.
+
+Every back-end's speaker is one of these. It knows when each sample is heard, because the card says so with every pull;
+what has been *played* and *drained* is read from that, never from what was merely handed over.
+"""
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from voicebox.audio import pcm as sound
+from voicebox.audio.base import PLAYBACK_RATE, Flushed
+
+FADE = 0.003
+"""Seconds over which a flush falls silent."""
+_WIDTH = 2  # bytes of one sample
+
+
+@dataclass(slots=True)
+class _Segment:
+    """Queued sound of one reply at the card's rate."""
+
+    reply_id: int
+    pcm: bytes
+    offset: int = 0  # bytes already handed over
+    last: bool = False  # the reply ends here
+
+    @property
+    def left(self) -> int:
+        return len(self.pcm) - self.offset
+
+
+@dataclass(frozen=True, slots=True)
+class _Span:
+    """Sound handed over: which part of which reply is heard when."""
+
+    heard_at: float
+    until: float
+    reply_id: int
+    start: int  # card samples of the reply before it
+
+
+class Playback:
+    """A Speaker without a card. ``drained_at(reply_id, when)`` is called, from either thread and without the lock, as
+    soon as it is known when the end of a finished reply is heard; whoever then reports it must ask ``over`` first."""
+
+    def __init__(
+        self,
+        drained_at: Callable[[int, float], None],
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        wake: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._drained_at = drained_at
+        self._clock = clock
+        self._wake = wake
+        self._lock = threading.Lock()  # held for microseconds: the card's thread waits for it
+        self._rate = PLAYBACK_RATE
+        self._queue: deque[_Segment] = deque()
+        self._queued = 0  # bytes
+        self._spans: deque[_Span] = deque()
+        self._handed = (0, 0)  # reply handed over last, card samples of it so far
+        self._until = 0.0  # when the last sample handed over has been heard
+        self._resampler: tuple[int, sound.Resampler] | None = None
+        self._starved = 0  # reply whose sound ran out before its end
+        self._idle = 0.0  # seconds of silence handed over since the last sound
+        self.floor = 0
+        self.underruns = 0
+        self.asleep = False
+
+    # --- the event loop's side: what base.Speaker promises ---------------------------------------------------------
+
+    def play(self, reply_id: int, pcm: bytes) -> None:
+        if reply_id <= self.floor:
+            return
+        with self._lock:
+            self._end_resampling(unless=reply_id)
+            self._append(reply_id, self._convert(reply_id, pcm))
+            self.underruns += reply_id == self._starved
+            self._starved = 0
+            sleeping, self.asleep = self.asleep, False
+        if sleeping:
+            self._wake()
+
+    def finish(self, reply_id: int) -> None:
+        if reply_id <= self.floor:
+            return
+        with self._lock:
+            self._end_resampling()
+            self._starved = 0
+            queued = next((s for s in reversed(self._queue) if s.reply_id == reply_id), None)
+            if queued is not None:
+                queued.last = True
+                return
+            silent_at = max(self._clock(), self._until)
+        self._drained_at(reply_id, silent_at)
+
+    def flush(self, floor: int) -> Flushed:
+        with self._lock:
+            now = self._clock()
+            self.floor = max(self.floor, floor)
+            reply_id, played = self._heard(now)
+            before = self._queued
+            fade = self._drop_dead()
+            discarded = self._samples(before - self._queued)
+            latency = max(0.0, self._until - now) + fade
+        return Flushed(reply_id, played, discarded, latency)
+
+    @property
+    def buffered(self) -> float:
+        return self._queued / (_WIDTH * self._rate)
+
+    @property
+    def playing(self) -> tuple[int, int]:
+        with self._lock:
+            return self._heard(self._clock())
+
+    def over(self, reply_id: int) -> bool:
+        """Whether the end of this reply is still its end: not flushed, and nothing of it came after all."""
+        return reply_id > self.floor and all(s.reply_id != reply_id for s in self._queue)
+
+    # --- the card's side ---------------------------------------------------------------------------------------------
+
+    def open_card(self, rate: int) -> None:
+        """The card that will pull runs at ``rate`` Hz."""
+        with self._lock:
+            if rate == self._rate:
+                return
+            self._end_resampling()
+            for segment in self._queue:
+                rest = sound.from_bytes(segment.pcm[segment.offset :])
+                segment.pcm, segment.offset = sound.to_bytes(sound.resample(rest, self._rate, rate)), 0
+            self._queued = sum(segment.left for segment in self._queue)
+            self._rate = rate
+
+    def pull(self, frames: int, heard_at: float, *, sleep_after: float = float("inf")) -> bytes | None:
+        """The next ``frames`` samples, the first of which is heard at ``heard_at``; silence where there is nothing.
+        None, and ``asleep``, once nothing has been played for ``sleep_after`` seconds: pull no more until woken."""
+        with self._lock:
+            pieces, ended = self._take(frames, heard_at)
+            self._idle = 0.0 if pieces else self._idle + frames / self._rate
+            self.asleep = self._idle > sleep_after
+            if self.asleep:
+                self._idle = 0.0
+                return None
+        for reply_id, when in ended:
+            self._drained_at(reply_id, when)
+        return b"".join(pieces).ljust(frames * _WIDTH, b"\0")
+
+    def xrun(self) -> None:
+        """The card ran dry by itself."""
+        self.underruns += bool(self._queue)
+
+    # --- under the lock ----------------------------------------------------------------------------------------------
+
+    def _append(self, reply_id: int, pcm: bytes) -> None:
+        if pcm:
+            self._queue.append(_Segment(reply_id, pcm))
+            self._queued += len(pcm)
+
+    def _convert(self, reply_id: int, pcm: bytes) -> bytes:
+        if self._rate == PLAYBACK_RATE:
+            return pcm
+        if self._resampler is None:
+            self._resampler = (reply_id, sound.Resampler(PLAYBACK_RATE, self._rate))
+        return sound.to_bytes(self._resampler[1].process(sound.from_bytes(pcm)))
+
+    def _end_resampling(self, *, unless: int | None = None) -> None:
+        if self._resampler is not None and self._resampler[0] != unless:
+            reply_id, resampler = self._resampler
+            self._resampler = None
+            self._append(reply_id, sound.to_bytes(resampler.flush()))
+
+    def _take(self, frames: int, heard_at: float) -> tuple[list[bytes], list[tuple[int, float]]]:
+        pieces: list[bytes] = []
+        ended: list[tuple[int, float]] = []
+        wanted = frames * _WIDTH
+        while wanted and self._queue:
+            segment = self._queue[0]
+            piece = segment.pcm[segment.offset : segment.offset + wanted]
+            pieces.append(piece)
+            wanted -= len(piece)
+            self._queued -= len(piece)
+            heard_at = self._hand_over(segment.reply_id, len(piece) // _WIDTH, heard_at)
+            segment.offset += len(piece)
+            if segment.left:
+                continue
+            self._queue.popleft()
+            if segment.last:
+                ended.append((segment.reply_id, heard_at))
+            self._starved = 0 if segment.last or self._queue else segment.reply_id
+        return pieces, ended
+
+    def _hand_over(self, reply_id: int, count: int, heard_at: float) -> float:
+        """Note that the card got these samples; returns when they have been heard."""
+        start = self._handed[1] if self._handed[0] == reply_id else 0
+        self._until = heard_at + count / self._rate
+        self._spans.append(_Span(heard_at, self._until, reply_id, start))
+        self._handed = (reply_id, start + count)
+        self._forget(self._clock())
+        return self._until
+
+    def _forget(self, now: float) -> None:
+        while self._spans and self._spans[0].until <= now:
+            self._spans.popleft()
+
+    def _heard(self, now: float) -> tuple[int, int]:
+        self._forget(now)
+        if not self._spans:
+            return 0, 0
+        span = self._spans[0]
+        if now < span.heard_at and not span.start:
+            return 0, 0
+        heard = span.start + max(0.0, now - span.heard_at) * self._rate
+        return span.reply_id, round(heard * PLAYBACK_RATE / self._rate)
+
+    def _drop_dead(self) -> float:
+        """Leave only living replies in the queue, behind the fade of the one being cut; returns its length in s."""
+        fade = b""
+        if self._queue and self._handed[0] == self._queue[0].reply_id <= self.floor and self._handed[1]:
+            fade = sound.to_bytes(sound.fade_out(sound.from_bytes(self._head(round(FADE * self._rate) * _WIDTH))))
+        faded = [_Segment(self._handed[0], fade)] if fade else []
+        self._queue = deque([*faded, *(s for s in self._queue if s.reply_id > self.floor)])
+        self._queued = sum(segment.left for segment in self._queue)
+        if self._resampler is not None and self._resampler[0] <= self.floor:
+            self._resampler = None
+        return len(fade) / (_WIDTH * self._rate)
+
+    def _head(self, size: int) -> bytes:
+        """The next ``size`` bytes of the dead replies at the head of the queue, or what there is of them."""
+        head = b""
+        for segment in self._queue:
+            if len(head) >= size or segment.reply_id > self.floor:
+                break
+            head += segment.pcm[segment.offset : segment.offset + size - len(head)]
+        return head
+
+    def _samples(self, size: int) -> int:
+        return round(size / _WIDTH * PLAYBACK_RATE / self._rate)
