@@ -155,8 +155,7 @@ def read_client_message(message: Mapping[str, Any]) -> tuple[str, dict[str, Any]
 
 def encode_server_message(message: Message, envelope: Envelope) -> str:
     """A server message as text, in the envelope asked for."""
-    fields = message.fields()
-    if envelope == "payload":  # this form spells them its own way
-        fields = message.model_dump(exclude_none=True)
-    inner = fields if envelope == "flat" or not fields else {envelope: fields}
-    return dump({"type": message.TYPE, **inner})
+    fields = message.model_dump(by_alias=envelope != "payload", exclude_none=True)  # that form spells them its own way
+    if envelope == "flat" or not fields:
+        return dump({"type": message.TYPE, **fields})
+    return dump({"type": message.TYPE, envelope: fields})
