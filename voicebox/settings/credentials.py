@@ -99,13 +99,13 @@ def _read(file: Path, *, private: bool) -> str:
         raise
     except OSError as error:
         raise AuthError(f"{file} cannot be read ({error.strerror})") from None
-    with os.fdopen(handle, "rb") as stream:
-        _inspect(file, os.fstat(handle), private=private)
-        data = stream.read(_LARGEST)
     try:
-        return _clean(data.decode())
+        _inspect(file, os.fstat(handle), private=private)
+        return _clean(os.read(handle, _LARGEST).decode())
     except UnicodeDecodeError:
         raise AuthError(f"{file} holds no UTF-8 text; store the secret anew") from None
+    finally:
+        os.close(handle)
 
 
 def _inspect(file: Path, status: os.stat_result, *, private: bool) -> None:

@@ -126,7 +126,8 @@ def syntax_error(error: tomllib.TOMLDecodeError, text: str) -> tuple[int, int, s
     """(line, column, what is wrong in plain words), both counted from 1."""
     message = str(error)
     found = re.search(r"\(at line (\d+), column (\d+)\)", message)
-    line, column = (int(found[1]), int(found[2])) if found else (text.count("\n") + 1, 1)
+    end = text.count("\n") + 1, len(text) - text.rfind("\n")
+    line, column = (int(found[1]), int(found[2])) if found else end
     plain = next((words for start, words in _PLAIN_WORDS.items() if message.startswith(start)), None)
     return line, column, plain or re.sub(r" \(at .*\)$", "", message)
 
