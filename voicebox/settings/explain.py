@@ -92,7 +92,8 @@ def _shorten(text: str) -> str:
 
 def allowed(section: type[BaseModel], name: str) -> str:
     """The type and range of a setting in words."""
-    return " or ".join(dict.fromkeys(_words(member) for member in _members(section, name)))
+    members = sorted(_members(section, name), key=lambda member: member.get("type") != "null")
+    return " or ".join(dict.fromkeys(_words(member) for member in members))
 
 
 def takes_text(section: type[BaseModel], name: str) -> bool:

@@ -1,0 +1,86 @@
+"""systemd/voicebox.service: accepted without a word by systemd, safe, and agreeing with the code."""
+
+import inspect
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from voicebox import errors
+from voicebox.errors import AuthError, ConfigError, VoiceboxError
+
+ROOT = Path(__file__).parent.parent
+UNIT = ROOT / "systemd" / "voicebox.service"
+PROGRAM = "/opt/voicebox/current/bin/voicebox"
+needs_systemd = pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd-analyze is not installed")
+
+
+def values(key: str) -> list[str]:
+    return re.findall(rf"^{key}=(.*)$", UNIT.read_text(), re.MULTILINE)
+
+
+def analyze(directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run on a copy whose program exists: that the box is not installed here is no fault of the unit."""
+    text = UNIT.read_text()
+    assert PROGRAM in text
+    copy = directory / UNIT.name
+    copy.write_text(text.replace(PROGRAM, "/bin/true"))
+    command = ["systemd-analyze", *arguments, str(copy)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+
+@needs_systemd
+def test_systemd_accepts_the_unit_without_a_word(tmp_path: Path) -> None:
+    done = analyze(tmp_path, "verify", "--man=no")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+@needs_systemd
+def test_the_exposure_stays_at_two_or_less(tmp_path: Path) -> None:
+    """On systemd's scale of 0 to 10; docs/configuration.md names the figure."""
+    done = analyze(tmp_path, "security", "--offline=yes", "--threshold=20", "--no-pager")
+    assert done.returncode == 0, done.stdout[-400:]
+
+
+def test_it_is_restarted_unless_that_cannot_help() -> None:
+    assert values("Restart") == ["always"]
+    assert values("RestartPreventExitStatus") == [f"{AuthError.exit_code} {ConfigError.exit_code}"]
+    assert values("StartLimitIntervalSec") == ["0"]
+
+
+def test_it_speaks_the_notify_protocol_that_systemd_252_knows() -> None:
+    assert values("Type") == ["notify"]
+    assert values("ExecReload") == ["kill -HUP $MAINPID"]
+    assert values("WatchdogSec") == ["30"]
+
+
+def test_it_may_reach_sound_and_gpio_and_nothing_else() -> None:
+    assert values("DevicePolicy") == ["closed"]
+    assert values("DeviceAllow") == ["char-alsa rw", "char-gpiochip rw"]
+    assert values("User") == ["voicebox"]
+    assert (
+        values("PrivateDevices") == values("ProcSubset") == []
+    )  # would hide the sound card, or the board from gpiozero
+
+
+def test_lgpio_may_write_in_the_working_directory() -> None:
+    assert values("WorkingDirectory") == [f"%t/{values('RuntimeDirectory')[0]}"]
+
+
+def test_the_unit_holds_no_secret() -> None:
+    """LIKU-05: neither in the environment nor in the command line."""
+    assert values("Environment") == values("EnvironmentFile") == []
+    assert values("ExecStart") == [f"{PROGRAM} run"]
+    assert values("SetCredential") == ["voicebox:none"]
+
+
+def test_exit_codes_are_documented() -> None:
+    """docs/configuration.md lists every error with its code."""
+    text = (ROOT / "docs" / "configuration.md").read_text()
+    documented = {int(code) for code in re.findall(r"^\| (\d+) \|", text, re.MULTILINE)}
+    raised = {
+        kind.exit_code for _, kind in inspect.getmembers(errors, inspect.isclass) if issubclass(kind, VoiceboxError)
+    }
+    assert raised <= documented
