@@ -8,16 +8,16 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from voicebox.audio.base import CAPTURE_RATE, MAX_BUFFERED, Backend, Block, Handlers
 from voicebox.audio.pcm import SpeechGate, from_bytes
-from voicebox.box import Box
+from voicebox.box import Box, Step
 from voicebox.buttons import Button, ButtonOptions
 from voicebox.core.events import (
     Device,
     DeviceLost,
     DeviceReady,
-    Event,
     SpeakerDrained,
     SpeechStarted,
     SpeechStopped,
@@ -25,7 +25,7 @@ from voicebox.core.events import (
 )
 from voicebox.core.scenes import Scene
 from voicebox.core.state import Phase, Policy, State
-from voicebox.errors import DeviceError
+from voicebox.errors import DeviceError, VoiceboxError
 from voicebox.lead import LeadIn
 from voicebox.lights.base import Light, LightOptions, open_light
 from voicebox.services.base import Adapter, discover
@@ -34,6 +34,9 @@ from voicebox.settings import SIMULATOR, Settings
 from voicebox.systemd import Notifier, Watchdog
 from voicebox.uplink import Uplink, WakeListener
 from voicebox.wake.base import Detector, Phrase
+
+if TYPE_CHECKING:
+    from voicebox.simulator import Simulator
 
 _log = logging.getLogger(__name__)
 
@@ -50,6 +53,7 @@ class Parts:
     light: Light | None = None
     executor: Executor | None = None
     notifier: Notifier | None = None
+    simulator: "Simulator | None" = None  # not yet started
 
 
 class App:
@@ -90,7 +94,7 @@ class App:
         self.uplink = Uplink()
         self.box = Box(_policy(settings), loop, uplink=self.uplink, light=self.light)
         self.box.observers.append(self._tell_systemd)
-        adapter, credentials = await self._stack.enter_async_context(_service(settings))
+        adapter, credentials = await self._stack.enter_async_context(_service(settings, self._parts.simulator))
         self.backend = self._parts.backend or _backend(settings)
         self.session = Session(
             adapter,
@@ -180,7 +184,8 @@ class App:
         self._notifier.status(self.status(self.box.state))
         _log.info("ready: %s", self.status(self.box.state))
 
-    def _tell_systemd(self, before: State, _event: Event, after: State) -> None:
+    def _tell_systemd(self, step: Step) -> None:
+        before, after = step.before, step.after
         if (before.phase, before.fault, before.muted) != (after.phase, after.fault, after.muted):
             self._notifier.status(self.status(after))
 
@@ -267,7 +272,9 @@ def _detector(settings: Settings) -> Detector | None:
 
 
 @asynccontextmanager
-async def _service(settings: Settings) -> AsyncIterator[tuple[Adapter, Callable[[], Mapping[str, str]]]]:
+async def _service(
+    settings: Settings, simulator: "Simulator | None"
+) -> AsyncIterator[tuple[Adapter, Callable[[], Mapping[str, str]]]]:
     """The adapter of the chosen service and its credentials; without a service, our own simulator on loopback."""
     if settings.service != SIMULATOR:
         module = discover()[settings.service]
@@ -276,7 +283,7 @@ async def _service(settings: Settings) -> AsyncIterator[tuple[Adapter, Callable[
     from voicebox.services import lira  # noqa: PLC0415  # only a box without a service needs these
     from voicebox.simulator import Simulator  # noqa: PLC0415
 
-    simulator = Simulator(brain=settings.simulator.brain, port=settings.simulator.port)
+    simulator = simulator or Simulator(brain=settings.simulator.brain, port=settings.simulator.port)
     url = await simulator.start()
     _log.info("no service is configured: the box answers as a %s", settings.simulator.brain)
     try:

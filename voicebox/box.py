@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from voicebox.audio.base import Flushed
@@ -19,7 +20,7 @@ from voicebox.core.commands import (
     SetTimer,
     UpdateSession,
 )
-from voicebox.core.events import Event, ReplyAudio, ReplyText, Timer, TimerExpired, Transcript
+from voicebox.core.events import Event, ReplyAudio, Timer, TimerExpired
 from voicebox.core.scenes import Scene, scene
 from voicebox.core.state import Policy, State
 from voicebox.core.transitions import step
@@ -30,12 +31,21 @@ from voicebox.uplink import Uplink
 
 _log = logging.getLogger(__name__)
 
-Observer = Callable[[State, Event, State], None]
 
-QUIET = (ReplyAudio,)
-"""Events too frequent for any log."""
-PERSONAL = (Transcript, ReplyText)
-"""Events that say what people said: their content is logged at DEBUG only."""
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One event and what came of it."""
+
+    before: State
+    event: Event
+    after: State
+    commands: tuple[Command, ...]
+
+
+Observer = Callable[[Step], None]
+
+TOO_MANY = (ReplyAudio,)
+"""Events too frequent for any log. All others are logged at DEBUG, which is also the only place for what people said."""
 
 
 class Box:
@@ -80,9 +90,10 @@ class Box:
             self._light.show(scene(self.state))
         finally:
             self._dispatching = False
-        self._log_step(before, event)
+        taken = Step(before, event, self.state, commands)
+        self._log(taken)
         for observer in self.observers:
-            observer(before, event, self.state)
+            observer(taken)
 
     def show(self, shown: Scene) -> None:
         """Light a scene that is not of the conversation: starting."""
@@ -111,20 +122,16 @@ class Box:
         self._timers.pop(timer, None)
         self.dispatch(TimerExpired(timer))
 
-    def _log_step(self, before: State, event: Event) -> None:
-        if isinstance(event, QUIET) and before.phase is self.state.phase:
-            return
+    def _log(self, taken: Step) -> None:
+        before, event, after = taken.before, taken.event, taken.after
         name = type(event).__name__
-        fields = {"VOICEBOX_PHASE": str(self.state.phase), "VOICEBOX_EVENT": name}
-        if before.phase is not self.state.phase:
-            _log.info("%s → %s (%s)", before.phase, self.state.phase, name, extra={"fields": fields})
-        if before.fault is not self.state.fault:
-            self._log_fault(event, fields)
-        _log.debug("%r", event, extra={"fields": fields})
-
-    def _log_fault(self, event: Event, fields: dict[str, str]) -> None:
-        if self.state.fault is None:
-            _log.info("fault is over", extra={"fields": fields})
-            return
-        why = getattr(event, "message", "")
-        _log.warning("%s%s", self.state.fault, f": {why}" if why else "", extra={"fields": fields})
+        fields = {"fields": {"VOICEBOX_PHASE": str(after.phase), "VOICEBOX_EVENT": name}}
+        if before.phase is not after.phase:
+            _log.info("%s → %s (%s)", before.phase, after.phase, name, extra=fields)
+        if before.fault is not after.fault:
+            why = getattr(event, "message", "")
+            level = logging.INFO if after.fault is None else logging.WARNING
+            text = str(after.fault or "fault is over")
+            _log.log(level, "%s", f"{text}: {why}" if why and after.fault else text, extra=fields)
+        if not isinstance(event, TOO_MANY):
+            _log.debug("%r", event, extra=fields)

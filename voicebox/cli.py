@@ -17,7 +17,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         code: int = options.command(options) or 0
     except VoiceboxError as error:
-        print(f"voicebox: {redact(str(error))}", file=sys.stderr)  # noqa: T201  # the owner's terminal
+        print(f"voicebox: {redact(str(error))}", file=sys.stderr)  # the owner's terminal
         return error.exit_code
     except KeyboardInterrupt:
         return 130
@@ -28,7 +28,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="voicebox", description="A headless smart speaker for real-time voice services.")
+    parser = argparse.ArgumentParser(
+        prog="voicebox", description="A headless smart speaker for real-time voice services."
+    )
     parser.add_argument("--version", action="version", version=f"voicebox {__version__}")
     commands = parser.add_subparsers(dest="name", required=True, metavar="COMMAND")
 
@@ -55,7 +57,9 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--json", action="store_true", help="end with one JSON object on standard output")
     demo.add_argument("--live", action="store_true", help="use the real microphone and speaker: you do the talking")
     demo.add_argument("--fast", action="store_true", help="as fast as this machine can instead of in real time")
-    demo.add_argument("--output", type=Path, metavar="DIR", default=Path("demo-output"), help="where to save sound and picture")
+    demo.add_argument(
+        "--output", type=Path, metavar="DIR", default=Path("demo-output"), help="where to save sound and picture"
+    )
     with_config(demo)
 
     simulate = command("simulate", _simulate, "serve a voice service on loopback, to try the box against")
@@ -68,7 +72,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _say(text: str) -> None:
-    print(text)  # noqa: T201  # what the owner asked to see
+    print(text)  # what the owner asked to see
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -116,7 +120,9 @@ def _devices(_options: argparse.Namespace) -> int:
 def _demo(options: argparse.Namespace) -> int:
     from voicebox import demo  # noqa: PLC0415
 
-    return demo.main(output=options.output, as_json=options.json, live=options.live, fast=options.fast, config=options.config)
+    return demo.main(
+        output=options.output, as_json=options.json, is_live=options.live, fast=options.fast, config=options.config
+    )
 
 
 def _simulate(options: argparse.Namespace) -> int:

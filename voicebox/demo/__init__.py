@@ -1,0 +1,5 @@
+"""The demo: the real daemon in conversation with the simulator, measured from what its sound card played."""
+
+from voicebox.demo.command import main
+
+__all__ = ["main"]

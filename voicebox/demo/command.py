@@ -1,0 +1,109 @@
+"""``voicebox demo``: sets the stage, plays the script, prints what happened and measured."""
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from voicebox import logs, settings
+from voicebox.app import App, Parts
+from voicebox.audio.base import CAPTURE_RATE, PLAYBACK_RATE
+from voicebox.audio.wavfile import WavBackend, write_wav
+from voicebox.demo import live, picture
+from voicebox.demo.finger import Finger
+from voicebox.demo.report import Report
+from voicebox.demo.script import perform
+from voicebox.demo.stage import DemoError, Mark, Stage
+from voicebox.lights.none import NoLight
+from voicebox.lights.terminal import TerminalLight
+from voicebox.simulator import Simulator
+from voicebox.virtualtime import InlineExecutor, run_virtual
+
+NOISE = -75.0
+"""dBFS of the microphone's own noise; makes every 10 ms of its signal one of a kind, so that none can be lost unseen."""
+
+_SIGNS = {"phase": "●", "wake": "*", "speech": "<", "session": "+", "interruption": "!", "button": "!"}
+_LIVE = {"VOICEBOX_SERVICE": "simulator", "VOICEBOX_SIMULATOR__BRAIN": "talker"}
+_STAGE = {
+    "VOICEBOX_SERVICE": "simulator",
+    "VOICEBOX_AUDIO__BACKEND": "wav",
+    "VOICEBOX_AUDIO__DUPLEX": "full",  # arrays have no echo, so one can interrupt by voice
+    "VOICEBOX_SIMULATOR__BRAIN": "talker",
+    "VOICEBOX_LIGHTS__BACKEND": "terminal",
+}
+
+
+def main(*, output: Path, as_json: bool, is_live: bool, fast: bool, config: Path | None) -> int:
+    """Returns 0 if everything the demo is to show happened, 1 if not."""
+    out = sys.stderr if as_json else sys.stdout
+
+    def tell(text: str) -> None:
+        print(text, file=out, flush=True)  # the demo is there to be read
+
+    stop_logging = logs.setup("warning")
+    try:
+        if is_live:
+            heard = asyncio.run(live.converse(settings.load(config, {**os.environ, **_LIVE}), tell))
+            tell("a reply was heard" if heard else "FAILED: no reply was heard")
+            return 0 if heard else 1
+        report = (run_virtual if fast else asyncio.run)(_play(output, tell, fast=fast))
+    finally:
+        stop_logging()
+    for line in report.lines():
+        tell(line)
+    if as_json:
+        print(json.dumps(report.as_dict()), flush=True)  # what was asked for
+    return 0 if report.ok else 1
+
+
+async def _play(output: Path, tell: Callable[[str], None], *, fast: bool) -> Report:
+    tell("A conversation with the built-in simulator: the real daemon, sound from and into arrays.\n")
+    finger = Finger()
+    backend = WavBackend(noise=NOISE)
+    simulator = Simulator(brain="talker", faults=["late_audio"], keep=True)
+    parts = Parts(
+        backend=backend,
+        light=TerminalLight(sys.stderr) if sys.stderr.isatty() else NoLight(),  # elsewhere the phases say the same
+        executor=InlineExecutor() if fast else None,
+        simulator=simulator,
+    )
+    said: list[int] = []
+    failure = ""
+    stop = asyncio.Event()
+    try:
+        async with App(settings.load(None, _STAGE), parts) as app:
+            stage = Stage(app, lambda: backend.position / CAPTURE_RATE, lambda mark: tell(_line(mark)))
+            running = asyncio.ensure_future(app.run(stop))
+            try:
+                said = await perform(stage, backend, finger)
+            except DemoError as error:
+                failure = str(error)
+            stop.set()
+            await running
+    finally:
+        finger.close()
+    report = Report(stage, backend, simulator.connections, said, failure)
+    report.files = _save(output, stage, backend)
+    return report
+
+
+def _line(mark: Mark) -> str:
+    return f"{mark.at:7.2f} s  {_SIGNS[mark.kind]} {mark.text}"
+
+
+def _save(output: Path, stage: Stage, backend: WavBackend) -> list[str]:
+    """Save sound and picture; returns what was saved, for the owner."""
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+        write_wav(output / "microphone.wav", backend.mic, CAPTURE_RATE)
+        write_wav(output / "speaker.wav", backend.spk, PLAYBACK_RATE)
+    except OSError as error:
+        raise DemoError(f"cannot save to {output}: {error.strerror}; choose another place with --output DIR") from error
+    saved = [str(output / "microphone.wav"), str(output / "speaker.wav")]
+    try:
+        picture.draw(output / "timeline.png", stage, backend)
+    except ImportError:
+        return [*saved, "(no picture: matplotlib is not installed; pip install 'voicebox[demo]')"]
+    return [*saved, str(output / "timeline.png")]
