@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import signal
+import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
@@ -25,7 +26,7 @@ from voicebox.core.events import (
 )
 from voicebox.core.scenes import Scene
 from voicebox.core.state import Phase, Policy, State
-from voicebox.errors import DeviceError, VoiceboxError
+from voicebox.errors import ConfigError, DeviceError, VoiceboxError
 from voicebox.lead import LeadIn
 from voicebox.lights.base import Light, LightOptions, open_light
 from voicebox.services.base import Adapter, discover
@@ -277,8 +278,9 @@ async def _service(
 ) -> AsyncIterator[tuple[Adapter, Callable[[], Mapping[str, str]]]]:
     """The adapter of the chosen service and its credentials; without a service, our own simulator on loopback."""
     if settings.service != SIMULATOR:
-        module = discover()[settings.service]
-        yield module.Service(settings.service_settings), lambda: settings.credentials.read(settings.secrets)
+        adapter: Adapter = discover()[settings.service].Service(settings.service_settings)
+        adapter.dial(settings.credentials.read(settings.secrets), time.time())  # what is missing is said now, not later
+        yield adapter, lambda: settings.credentials.read(settings.secrets)
         return
     from voicebox.services import lira  # noqa: PLC0415  # only a box without a service needs these
     from voicebox.simulator import Simulator  # noqa: PLC0415
@@ -301,6 +303,31 @@ async def serve(settings: Settings, parts: Parts | None = None) -> None:
         loop.add_signal_handler(number, stop.set)
     async with App(settings, parts) as app:
         await app.run(stop)
+
+
+def _check_wake(settings: Settings) -> list[str]:
+    """Whether every phrase's model can be used; loads them."""
+    try:
+        _detector(settings)
+    except ConfigError as error:
+        return list(error.problems)
+    return []
+
+
+def _check_service(settings: Settings) -> list[str]:
+    """Whether the chosen service has all settings it needs to be dialled."""
+    if settings.service == SIMULATOR:
+        return []
+    try:
+        credentials = dict.fromkeys(settings.secrets, "unused")
+        discover()[settings.service].Service(settings.service_settings).dial(credentials, 0.0)
+    except ConfigError as error:
+        return list(error.problems)
+    return []
+
+
+CHECKS = (_check_wake, _check_service)
+"""What ``voicebox check`` looks at beside the settings themselves."""
 
 
 def main(settings: Settings) -> int:

@@ -126,15 +126,24 @@ def _demo(options: argparse.Namespace) -> int:
 
 
 def _simulate(options: argparse.Namespace) -> int:
-    from voicebox import simulator  # noqa: PLC0415
+    from voicebox.simulator import faults  # noqa: PLC0415
 
     if options.list_faults:
-        for name, text in simulator.faults().items():
-            _say(f"{name:22} {text}")
+        _say(faults.describe_faults())
         return 0
     stop_logging = logs.setup("info")
     try:
-        asyncio.run(simulator.serve(options))
+        asyncio.run(_serve_simulator(options))
     finally:
         stop_logging()
     return 0
+
+
+async def _serve_simulator(options: argparse.Namespace) -> None:
+    """Until it is interrupted."""
+    from voicebox.simulator import Simulator  # noqa: PLC0415
+
+    simulator = Simulator(brain=options.brain, port=options.port, faults=options.fault, record=options.record)
+    async with simulator:
+        _say(simulator.owner_hint)
+        await asyncio.get_running_loop().create_future()

@@ -90,7 +90,8 @@ class Speaker(Protocol):
 class Backend(Protocol):
     """A microphone and a speaker with one owner. Survives its cards: a lost card is re-opened with back-off."""
 
-    speaker: Speaker
+    @property
+    def speaker(self) -> Speaker: ...
 
     async def start(self, handlers: Handlers) -> None:
         """Open the devices and begin to capture. Raises ConfigError if a configured device name matches nothing that

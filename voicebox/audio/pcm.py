@@ -1,4 +1,4 @@
-"""Arithmetic on sound: s16le samples in numpy arrays. No devices, no clock."""
+"""Arithmetic on sound: s16le samples in numpy arrays (every machine we run on is little-endian)."""
 
 import math
 from collections import deque
@@ -18,16 +18,16 @@ SILENCE = -100.0
 
 def from_bytes(pcm: bytes) -> Samples:
     """s16le bytes as a read-only array, shape (n,). Raises ValueError on an odd number of bytes."""
-    return np.frombuffer(pcm, dtype="<i2").view(np.int16)
+    return np.frombuffer(pcm, dtype=np.int16)
 
 
 def to_bytes(samples: Samples) -> bytes:
-    return samples.astype("<i2", copy=False).tobytes()
+    return samples.tobytes()
 
 
 def to_int16(samples: NDArray[np.float32]) -> Samples:
     """Floats of full scale 1.0 as int16, rounded and clipped."""
-    return np.clip(np.rint(samples * 32768.0), -32768, 32767).astype(np.int16)
+    return np.asarray(np.clip(np.rint(samples * 32768.0), -32768, 32767), np.int16)
 
 
 def level(samples: Samples) -> float:
@@ -41,14 +41,14 @@ def level(samples: Samples) -> float:
 def fade_out(samples: Samples) -> Samples:
     """The same samples, falling to nothing along half a cosine: no click at either end."""
     ramp = 0.5 + 0.5 * np.cos(np.linspace(0.0, np.pi, samples.size, dtype=np.float32))
-    return np.rint(samples * ramp).astype(np.int16)
+    return np.asarray(np.rint(samples * ramp), np.int16)
 
 
 def pick_channel(interleaved: Samples, channels: int, channel: int | None = 0) -> Samples:
     """One channel of interleaved sound, shape (n,); ``channel`` None: the mean of all of them."""
     frames = interleaved.reshape(-1, channels)
     if channel is None:
-        return np.rint(frames.mean(axis=1)).astype(np.int16)
+        return np.asarray(np.rint(frames.mean(axis=1)), np.int16)
     return frames[:, min(channel, channels - 1)].copy()
 
 

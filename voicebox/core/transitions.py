@@ -36,9 +36,10 @@ from voicebox.core.events import (
     Transcript,
     WakeDetected,
 )
+from voicebox.core.moves import Outcome
 from voicebox.core.state import Phase, State
 
-Handler = Callable[[State, Any], rules.Outcome]
+Handler = Callable[[State, Any], Outcome]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,8 @@ TABLE: dict[tuple[Phase, type[Event]], Rule] = {
     # idle: waiting for the wake word or the button
     (_I, WakeDetected): Rule(rules.wake, (_C,)),
     (_I, ButtonPressed): Rule(rules.press_idle, (_C,)),
-    (_I, SessionReady): Rule(rules.ready_while_idle, ()),
+    (_I, SessionReady): Rule(rules.unwanted, ()),
+    (_I, SessionLost): Rule(rules.unwanted, ()),
     (_I, SessionEnded): Rule(rules.ended_idle, ()),
     (_I, Interrupted): Rule(rules.interrupted_quietly, ()),
     # connecting: the session is on its way, what is said is kept
@@ -81,7 +83,7 @@ TABLE: dict[tuple[Phase, type[Event]], Rule] = {
     (_L, Transcript): Rule(rules.heard, (_T,)),
     (_L, ReplyStarted): Rule(rules.announced, (_T,)),
     (_L, ReplyText): Rule(rules.announced, (_T,)),
-    (_L, ReplyAudio): Rule(rules.audio, (_S,)),
+    (_L, ReplyAudio): Rule(rules.audio, (_S, _I)),
     (_L, Interrupted): Rule(rules.interrupted_quietly, ()),
     (_L, SessionLost): Rule(rules.lost_listening, (_C,)),
     (_L, SessionEnded): Rule(rules.ended, (_I,)),
@@ -94,24 +96,24 @@ TABLE: dict[tuple[Phase, type[Event]], Rule] = {
     (_T, Transcript): Rule(rules.heard, ()),
     (_T, ReplyStarted): Rule(rules.announced, ()),
     (_T, ReplyText): Rule(rules.announced, ()),
-    (_T, ReplyAudio): Rule(rules.audio, (_S,)),
+    (_T, ReplyAudio): Rule(rules.audio, (_S, _I)),
     (_T, ReplyDone): Rule(rules.done, (_L, _I)),
     (_T, Interrupted): Rule(rules.interrupted, (_L, _I)),
-    (_T, SessionLost): Rule(rules.lost_listening, (_C,)),
+    (_T, SessionLost): Rule(rules.lost_listening, (_C, _I)),
     (_T, SessionEnded): Rule(rules.ended, (_I,)),
     # speaking: the reply is heard
-    (_S, WakeDetected): Rule(rules.wake_interrupts, (_L, _I)),
-    (_S, ButtonPressed): Rule(rules.press_interrupts, (_L, _I)),
-    (_S, ButtonTapped): Rule(rules.tap_interrupts, (_L, _I)),
-    (_S, ButtonHeld): Rule(rules.hold_interrupts, (_L, _I)),
+    (_S, WakeDetected): Rule(rules.wake_interrupts, (_L, _C, _I)),
+    (_S, ButtonPressed): Rule(rules.press_interrupts, (_L, _C, _I)),
+    (_S, ButtonTapped): Rule(rules.tap_interrupts, (_L, _C, _I)),
+    (_S, ButtonHeld): Rule(rules.hold_interrupts, (_L, _C, _I)),
     (_S, ReplyStarted): Rule(rules.announced, ()),
     (_S, ReplyText): Rule(rules.announced, ()),
     (_S, ReplyAudio): Rule(rules.audio, ()),
     (_S, ReplyDone): Rule(rules.done, ()),
-    (_S, SpeakerDrained): Rule(rules.drained_or_reconnecting, (_L, _C, _I)),
-    (_S, TimerExpired): Rule(rules.stalled, (_L, _I)),
+    (_S, SpeakerDrained): Rule(rules.drained, (_L, _C, _I)),
+    (_S, TimerExpired): Rule(rules.stalled, ()),
     (_S, Interrupted): Rule(rules.interrupted, (_L, _I)),
-    (_S, SessionReady): Rule(rules.ready_while_busy, ()),
+    (_S, SessionReady): Rule(rules.ready_speaking, ()),
     (_S, SessionLost): Rule(rules.lost_speaking, ()),
     (_S, SessionEnded): Rule(rules.ended_speaking, (_I,)),
 }
@@ -130,7 +132,7 @@ def rule_for(phase: Phase, event_type: type[Event]) -> Rule | None:
     return TABLE.get((phase, event_type)) or ANY_PHASE.get(event_type)
 
 
-def step(state: State, event: Event) -> rules.Outcome:
+def step(state: State, event: Event) -> Outcome:
     """What becomes of ``state`` when ``event`` happens, and what is to be done about it. Pure."""
     rule = rule_for(state.phase, type(event))
     return rule.handler(state, event) if rule else (state, ())

@@ -16,13 +16,13 @@ from voicebox.demo.finger import Finger
 from voicebox.demo.report import Report
 from voicebox.demo.script import perform
 from voicebox.demo.stage import DemoError, Mark, Stage
-from voicebox.lights.none import NoLight
+from voicebox.lights.none import NullLight
 from voicebox.lights.terminal import TerminalLight
 from voicebox.simulator import Simulator
 from voicebox.virtualtime import InlineExecutor, run_virtual
 
 NOISE = -75.0
-"""dBFS of the microphone's own noise; makes every 10 ms of its signal one of a kind, so that none can be lost unseen."""
+"""dBFS of the microphone's own noise: it makes every 10 ms one of a kind, so that none can be lost unseen."""
 
 _SIGNS = {"phase": "●", "wake": "*", "speech": "<", "session": "+", "interruption": "!", "button": "!"}
 _LIVE = {"VOICEBOX_SERVICE": "simulator", "VOICEBOX_SIMULATOR__BRAIN": "talker"}
@@ -65,7 +65,7 @@ async def _play(output: Path, tell: Callable[[str], None], *, fast: bool) -> Rep
     simulator = Simulator(brain="talker", faults=["late_audio"], keep=True)
     parts = Parts(
         backend=backend,
-        light=TerminalLight(sys.stderr) if sys.stderr.isatty() else NoLight(),  # elsewhere the phases say the same
+        light=TerminalLight(sys.stderr) if sys.stderr.isatty() else NullLight(),  # elsewhere the phases say the same
         executor=InlineExecutor() if fast else None,
         simulator=simulator,
     )

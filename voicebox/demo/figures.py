@@ -22,7 +22,7 @@ class Uplink:
 
 
 def compare_uplink(microphone: Samples, received: Samples, expected_start: int) -> Uplink:
-    """Find every piece of ``received`` in ``microphone`` (whose noise makes each piece unique) and count what is missing
+    """Find every piece of ``received`` in ``microphone`` (whose noise makes each one unique) and count what is missing
     between neighbours, or before the first, and what came twice."""
     mic = microphone.astype("<i2").tobytes()
     position = expected_start

@@ -45,7 +45,8 @@ class Conversation:
             return
         if self._setup.faults.strikes("drop_mid_utterance"):
             self._link.reset()
-        await self._interrupt()
+        else:
+            await self._interrupt()
 
     async def _take_turn(self, heard: Heard) -> None:
         await self._voice.heard(heard.text)

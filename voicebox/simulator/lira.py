@@ -50,6 +50,8 @@ class Service:
         if setup.faults.strikes("http_503"):
             wait = f"{setup.faults.amount('http_503'):.0f}"
             return HttpAnswer(503, "a fault that was asked for\n", {"Retry-After": wait})
+        if setup.faults.strikes("unauthorized_message"):
+            return None
         token = request.query.get("token", "")
         if setup.faults.strikes("unauthorized") or not hmac.compare_digest(token.encode(), setup.token.encode()):
             return HttpAnswer(401, "invalid or expired token\n")
@@ -136,8 +138,14 @@ class Service:
         await self._conversation.stop_hearing()
 
     async def _change_settings(self, fields: Mapping[str, Any]) -> None:
-        self._settings |= fields
-        await self._send(wire.SettingsUpdated(settings=dict(self._settings)))
+        settings = self._settings | fields
+        try:
+            answer = wire.encode_server_message(wire.SettingsUpdated(settings=settings), self._setup.envelope)
+        except ValueError:  # from pydantic, for values nested too deep
+            await self._refuse("INVALID_MESSAGE", "settings nested too deep")
+            return
+        self._settings = settings
+        await self._link.send(answer)
 
     async def _leave(self, _fields: Mapping[str, Any]) -> None:
         await self._link.close(1000, "left the meeting")

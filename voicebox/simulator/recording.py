@@ -60,7 +60,6 @@ class Disk:
     """``connection-NNN.wav`` (uplink audio) and ``.jsonl`` (messages) in a directory; overwrites nothing."""
 
     def __init__(self, directory: Path) -> None:
-        directory.mkdir(parents=True, exist_ok=True)
         stems = (directory / f"connection-{number:03}" for number in count(1))
         stem = next(stem for stem in stems if not stem.with_suffix(".jsonl").exists())
         self._log = stem.with_suffix(".jsonl").open("x", encoding="utf-8")

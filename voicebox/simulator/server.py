@@ -143,9 +143,11 @@ class Simulator:
         self._started = datetime.now(UTC)
 
     async def start(self) -> str:
-        """Listen; returns the address to connect to. Raises DeviceError if the port cannot be had."""
+        """Listen; returns the address to connect to. Raises DeviceError if the port or the directory cannot be had."""
         remember(self.token)
         self._started = datetime.now(UTC) - timedelta(seconds=asyncio.get_running_loop().time())
+        if self._record is not None:
+            _make_directory(self._record)
         try:
             self._server = await self._listen()
         except OSError as error:
@@ -243,6 +245,13 @@ def _tracked_in(clients: set[ServerConnection]) -> type[ServerConnection]:
             clients.discard(self)
 
     return Tracked
+
+
+def _make_directory(path: Path) -> None:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DeviceError(f"the simulator cannot record to {path}: {error.strerror or error}") from error
 
 
 def _why_not(error: OSError, port: int) -> str:

@@ -61,4 +61,5 @@ def flatten(message: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def dump(message: Mapping[str, Any]) -> str:
-    return json.dumps(message, separators=(",", ":"), ensure_ascii=False)
+    """As JSON that can be sent: half surrogate pairs, which JSON can smuggle in, become question marks."""
+    return json.dumps(message, separators=(",", ":"), ensure_ascii=False).encode(errors="replace").decode()
