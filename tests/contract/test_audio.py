@@ -1,0 +1,297 @@
+"""The promises of voicebox/audio/base.py, held against every back-end: arrays in virtual time, PyAudio on PulseAudio.
+
+What left the speaker is compared sample by sample with what was played. Both worlds carry 16-bit samples unchanged, so
+"heard whole" means bit-exact.
+"""
+
+import asyncio
+import itertools
+import tracemalloc
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from tests.support import pulse as pulse_support
+from tests.support.boxes import Box, PulseBox, WavBox
+from voicebox.audio.base import BLOCK, MAX_BUFFERED, PLAYBACK_RATE
+from voicebox.audio.playback import FADE
+
+Samples = NDArray[np.int16]
+MOST_AFTER_FLUSH = 480  # samples at 24 kHz: 20 ms
+
+
+def noise(seconds: float, seed: int, rate: int = PLAYBACK_RATE) -> Samples:
+    """Loud noise without a zero, so that every sample can be told from silence and from its neighbours."""
+    values = np.random.default_rng(seed).integers(1_000, 12_000, round(seconds * rate))
+    return np.where(np.arange(values.size) % 2, values, -values).astype(np.int16)
+
+
+def find(needle: Samples, haystack: Samples) -> int:
+    """Where ``needle`` occurs, bit-exact and exactly once."""
+    starts = np.flatnonzero(haystack[: haystack.size - needle.size + 1] == needle[0])
+    found = [int(i) for i in starts if np.array_equal(haystack[i : i + needle.size], needle)]
+    assert len(found) == 1, f"found {len(found)} times in {haystack.size} samples"
+    return found[0]
+
+
+@pytest.fixture(scope="module")
+def pulse() -> Iterator[pulse_support.PulseServer]:
+    if not pulse_support.available():
+        pytest.skip("needs PulseAudio: apt-get install pulseaudio pulseaudio-utils libasound2-plugins")
+    with pulse_support.PulseServer() as server, pytest.MonkeyPatch.context() as patch:
+        for name, value in server.env.items():
+            patch.setenv(name, value)
+        yield server
+
+
+@pytest.fixture(params=["wav", "portaudio"])
+def box(request: pytest.FixtureRequest) -> Box:
+    return WavBox() if request.param == "wav" else PulseBox(request.getfixturevalue("pulse"))
+
+
+class TestMicrophone:
+    def test_blocks_come_in_order_and_are_whole(self, box: Box) -> None:
+        async def test(box: Box) -> None:
+            await box.until(lambda: len(box.blocks) >= 60)
+            positions = [block.position for block in box.blocks]
+            assert positions[0] == 0
+            assert all(b - a >= BLOCK for a, b in itertools.pairwise(positions))
+            assert {len(block.pcm) for block in box.blocks} == {2 * BLOCK}
+            assert box.backend.position == positions[-1] + BLOCK
+
+        box.run(test)
+
+    def test_what_is_said_arrives_bit_exact(self, box: Box) -> None:
+        said = noise(1.0, seed=1, rate=16_000)
+
+        async def test(box: Box) -> None:
+            await box.say(said)
+            enough = len(box.blocks) + 75
+            await box.until(lambda: len(box.blocks) >= enough)
+            find(said, box.mic())
+
+        box.run(test)
+
+    def test_ready_is_reported_for_both_and_nothing_is_lost(self, box: Box) -> None:
+        async def test(box: Box) -> None:
+            await box.until(lambda: len(box.blocks) >= 5)
+            assert sorted(box.ready) == ["microphone", "speaker"]
+            assert box.lost == []
+
+        box.run(test)
+
+
+class TestReply:
+    def test_is_heard_whole_and_drained_after_its_last_sample(self, box: Box) -> None:
+        reply = noise(1.5, seed=2)
+
+        async def test(box: Box) -> None:
+            for start in range(0, reply.size, 1_111):
+                box.backend.speaker.play(1, reply[start : start + 1_111].tobytes())
+            box.backend.speaker.finish(1)
+            await box.until(lambda: box.drained == [1])
+            await box.listen(2_400)
+            heard = box.heard()
+            end = find(reply, heard) + reply.size
+            assert np.count_nonzero(heard) == reply.size
+            assert box.drained_at[0] >= end - box.tolerance
+            assert box.backend.speaker.playing == (0, 0)
+            assert box.backend.speaker.underruns == 0
+
+        box.run(test)
+
+    def test_replies_follow_each_other_without_a_gap(self, box: Box) -> None:
+        first, second = noise(0.3, seed=3), noise(0.3, seed=4)
+
+        async def test(box: Box) -> None:
+            for reply_id, reply in enumerate((first, second), 1):
+                box.backend.speaker.play(reply_id, reply.tobytes())
+                box.backend.speaker.finish(reply_id)
+            await box.until(lambda: box.drained == [1, 2])
+            await box.listen(2_400)
+            find(np.concatenate([first, second]), box.heard())
+
+        box.run(test)
+
+    def test_position_is_that_of_what_is_heard(self, box: Box) -> None:
+        reply = noise(1.0, seed=5)
+
+        async def test(box: Box) -> None:
+            box.backend.speaker.play(7, reply.tobytes())
+            await box.listen(12_000)
+            now, (reply_id, played) = box.now(), box.backend.speaker.playing
+            await box.listen(24_000)
+            assert reply_id == 7
+            true = now - find(reply, box.heard())
+            assert abs(played - true) <= 5 * box.tolerance  # 10 ms on PulseAudio: it reports its delay in whole blocks
+
+        box.run(test)
+
+    def test_that_runs_dry_counts_one_underrun_and_goes_on(self, box: Box) -> None:
+        first, second = noise(0.1, seed=6), noise(0.1, seed=7)
+
+        async def test(box: Box) -> None:
+            box.backend.speaker.play(1, first.tobytes())
+            await box.listen(9_600)
+            assert box.backend.speaker.underruns == 0
+            box.backend.speaker.play(1, second.tobytes())
+            box.backend.speaker.finish(1)
+            await box.until(lambda: box.drained == [1])
+            await box.listen(2_400)
+            assert box.backend.speaker.underruns == 1
+            assert find(first, box.heard()) < find(second, box.heard())
+
+        box.run(test)
+
+    def test_finish_in_silence_is_answered_but_not_from_within(self, box: Box) -> None:
+        async def test(box: Box) -> None:
+            box.backend.speaker.finish(3)
+            assert box.drained == []
+            await box.until(lambda: box.drained == [3])
+
+        box.run(test)
+
+    def test_sound_after_finish_moves_the_end(self, box: Box) -> None:
+        first, second = noise(0.2, seed=8), noise(0.2, seed=9)
+
+        async def test(box: Box) -> None:
+            box.backend.speaker.play(1, first.tobytes())
+            box.backend.speaker.finish(1)
+            box.backend.speaker.play(1, second.tobytes())
+            box.backend.speaker.finish(1)
+            await box.until(lambda: bool(box.drained))
+            await box.listen(2_400)
+            assert box.drained == [1]
+            find(np.concatenate([first, second]), box.heard())
+
+        box.run(test)
+
+    def test_buffer_holds_two_minutes_and_gives_the_memory_back(self, box: Box) -> None:
+        async def test(box: Box) -> None:
+            speaker = box.backend.speaker
+            tracemalloc.start()
+            before = tracemalloc.get_traced_memory()[0]
+            for second in range(round(MAX_BUFFERED)):
+                speaker.play(1, noise(1.0, seed=second).tobytes())
+            assert speaker.buffered > MAX_BUFFERED - 5
+            assert tracemalloc.get_traced_memory()[0] - before > 5_000_000
+            await box.listen(480)
+            flushed = speaker.flush(1)
+            assert flushed.discarded > (MAX_BUFFERED - 5) * PLAYBACK_RATE
+            assert speaker.buffered <= FADE
+            await box.listen(2_400)
+            assert speaker.buffered == 0
+            assert tracemalloc.get_traced_memory()[0] - before < 1_000_000
+            tracemalloc.stop()
+
+        box.run(test)
+
+
+class TestFlush:
+    def test_dead_reply_is_silent_within_20_ms_without_a_click_and_the_next_is_whole(self, box: Box) -> None:
+        loud = np.full(5 * PLAYBACK_RATE, 8_000, np.int16)  # constant: any jump in what is heard is a click
+        following = noise(0.2, seed=10)
+
+        async def test(box: Box) -> None:
+            speaker = box.backend.speaker
+            for cycle, wait in enumerate((4_801, 5_003, 5_107, 5_209, 4_937)):
+                dead, alive = 2 * cycle + 1, 2 * cycle + 2
+                begin = box.now()
+                speaker.play(dead, loud.tobytes())
+                await box.listen(wait)
+                called = box.now()
+                flushed = speaker.flush(dead)
+                speaker.play(alive, following.tobytes())
+                speaker.finish(alive)
+                await box.until(lambda alive=alive: alive in box.drained)  # type: ignore[misc]
+                await box.listen(2_400)
+                heard = box.heard()[max(0, begin) :].astype(np.int32)
+                following_at = find(following, heard.astype(np.int16))
+                dying = heard[called - begin : following_at]
+                after = int(np.flatnonzero(dying)[-1]) + 1 if dying.any() else 0
+                assert after <= MOST_AFTER_FLUSH
+                assert np.abs(np.diff(dying)).max(initial=0) < 8_000 / 20
+                assert flushed.reply_id == dead
+                assert flushed.latency <= 0.025
+            assert box.drained == [2, 4, 6, 8, 10]
+
+        box.run(test)
+
+    def test_newer_replies_go_on(self, box: Box) -> None:
+        dead, alive = noise(2.0, seed=11), noise(0.3, seed=12)
+
+        async def test(box: Box) -> None:
+            speaker = box.backend.speaker
+            speaker.play(1, dead.tobytes())
+            speaker.play(2, alive.tobytes())
+            speaker.finish(2)
+            await box.listen(4_800)
+            speaker.flush(1)
+            await box.until(lambda: box.drained == [2])
+            await box.listen(2_400)
+            find(alive, box.heard())
+            assert np.count_nonzero(box.heard()) < alive.size + dead.size / 2
+
+        box.run(test)
+
+    def test_late_sound_of_dead_replies_is_never_heard_nor_drained(self, box: Box) -> None:
+        alive = noise(0.2, seed=13)
+
+        async def test(box: Box) -> None:
+            speaker = box.backend.speaker
+            speaker.flush(5)
+            for dead in (4, 5):
+                speaker.play(dead, noise(0.5, seed=dead).tobytes())
+                speaker.finish(dead)
+            assert speaker.buffered == 0
+            speaker.play(6, alive.tobytes())
+            speaker.finish(6)
+            await box.until(lambda: box.drained == [6])
+            await box.listen(2_400)
+            find(alive, box.heard())
+            assert np.count_nonzero(box.heard()) == alive.size
+
+        box.run(test)
+
+    def test_finished_then_flushed_is_not_drained(self, box: Box) -> None:
+        async def test(box: Box) -> None:
+            speaker = box.backend.speaker
+            speaker.play(1, noise(0.3, seed=14).tobytes())
+            speaker.finish(1)
+            await box.listen(2_400)
+            speaker.flush(1)
+            await box.listen(12_000)
+            assert box.drained == []
+
+        box.run(test)
+
+    def test_in_silence_and_again_and_again_does_no_harm(self, box: Box) -> None:
+        async def test(box: Box) -> None:
+            for _ in range(100):
+                flushed = box.backend.speaker.flush(3)
+                assert (flushed.reply_id, flushed.played, flushed.discarded) == (0, 0, 0)
+            box.backend.speaker.finish(4)
+            await box.until(lambda: box.drained == [4])
+
+        box.run(test)
+
+
+class TestStop:
+    def test_ends_within_a_second_twice_and_nothing_comes_after(self, box: Box) -> None:
+        async def test(box: Box) -> None:
+            box.backend.speaker.play(1, noise(0.2, seed=15).tobytes())
+            box.backend.speaker.finish(1)
+            async with asyncio.timeout(1):
+                await box.backend.stop()
+                await box.backend.stop()
+            before = len(box.blocks)
+            await box.listen(12_000)
+            assert len(box.blocks) == before
+            assert box.drained == []
+
+        box.run(test)
+
+    def test_before_start_does_nothing(self, box: Box) -> None:
+        asyncio.run(box.backend.stop())

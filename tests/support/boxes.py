@@ -1,0 +1,147 @@
+"""Two boxes with ears and mouth for the audio contract: arrays in virtual time, and PulseAudio in real time."""
+
+import asyncio
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tests.support.pulse import PulseServer, Recording
+from voicebox.audio.base import PLAYBACK_RATE, Block, Handlers
+from voicebox.audio.portaudio import PortAudioBackend
+from voicebox.audio.wavfile import WavBackend
+from voicebox.virtualtime import run_virtual
+
+Samples = NDArray[np.int16]
+
+
+class Box(ABC):
+    """A back-end, what it reported, and the world around it."""
+
+    backend: Any
+    tolerance: int
+    """How exactly ``now`` is known, in samples at 24 kHz."""
+
+    def __init__(self) -> None:
+        self.blocks: list[Block] = []
+        self.drained: list[int] = []
+        self.drained_at: list[int] = []
+        self.lost: list[tuple[str, str]] = []
+        self.ready: list[str] = []
+        self._changed = asyncio.Event()
+
+    @property
+    def handlers(self) -> Handlers:
+        return Handlers(
+            lambda block: self._note(self.blocks, block),
+            self._on_drained,
+            lambda *what: self._note(self.lost, what),
+            lambda what: self._note(self.ready, what),
+        )
+
+    def _on_drained(self, reply_id: int) -> None:
+        self.drained_at.append(self.now())
+        self._note(self.drained, reply_id)
+
+    def _note(self, where: list[Any], what: object) -> None:
+        where.append(what)
+        self._changed.set()
+
+    async def until(self, happened: Callable[[], bool], seconds: float = 15.0) -> None:
+        """Wait for reports until ``happened()``. Raises TimeoutError."""
+        async with asyncio.timeout(seconds):
+            while not happened():
+                self._changed.clear()
+                await self._changed.wait()
+
+    def mic(self) -> Samples:
+        return np.frombuffer(b"".join(block.pcm for block in self.blocks), np.int16)
+
+    @abstractmethod
+    def run(self, test: Callable[["Box"], Awaitable[None]]) -> None:
+        """Run ``test`` with the back-end started; stop it afterwards."""
+
+    @abstractmethod
+    async def say(self, samples: Samples) -> None:
+        """Speak 16 kHz sound into the microphone."""
+
+    @abstractmethod
+    def heard(self) -> Samples:
+        """All that has left the speaker so far."""
+
+    @abstractmethod
+    def now(self) -> int:
+        """The sample of ``heard`` that is leaving the speaker now."""
+
+    @abstractmethod
+    async def listen(self, samples: int) -> None:
+        """Until this many more samples have left the speaker."""
+
+    async def _started(self, test: Callable[["Box"], Awaitable[None]]) -> None:
+        await self.backend.start(self.handlers)
+        try:
+            await self.until(lambda: {"microphone", "speaker"} <= set(self.ready))
+            await test(self)
+        finally:
+            await self.backend.stop()
+
+
+class WavBox(Box):
+    tolerance = 1
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.backend = WavBackend()
+
+    def run(self, test: Callable[[Box], Awaitable[None]]) -> None:
+        async def main() -> None:
+            self._start = asyncio.get_running_loop().time()
+            await self._started(test)
+
+        run_virtual(main())
+
+    async def say(self, samples: Samples) -> None:
+        self.backend.say(samples)
+
+    def heard(self) -> Samples:
+        samples: Samples = self.backend.spk
+        return samples
+
+    def now(self) -> int:
+        return round((asyncio.get_running_loop().time() - self._start) * PLAYBACK_RATE)
+
+    async def listen(self, samples: int) -> None:
+        await asyncio.sleep(samples / PLAYBACK_RATE)
+
+
+class PulseBox(Box):
+    tolerance = 48  # 2 ms: when PulseAudio hands the recorder its chunks
+
+    def __init__(self, pulse: PulseServer) -> None:
+        super().__init__()
+        self.pulse = pulse
+        self.backend = PortAudioBackend("box_mic", "box_speaker")
+
+    def run(self, test: Callable[[Box], Awaitable[None]]) -> None:
+        async def main() -> None:
+            with self.pulse.record() as self._recording:
+                await self._started(test)
+
+        asyncio.run(main())
+
+    _recording: Recording
+
+    async def say(self, samples: Samples) -> None:
+        await asyncio.to_thread(self.pulse.say, samples)
+
+    def heard(self) -> Samples:
+        return self._recording.samples
+
+    def now(self) -> int:
+        return self._recording.index(time.monotonic())
+
+    async def listen(self, samples: int) -> None:
+        await asyncio.to_thread(self._recording.wait_for, self.now() + samples, timeout=15 + samples / PLAYBACK_RATE)
