@@ -1,0 +1,102 @@
+"""The few moves all rules are made of. Each takes a state and returns the next one and the commands that go with it."""
+
+from dataclasses import replace
+from typing import Any
+
+from voicebox.core.commands import CancelReply, CloseSession, Command, Flush, OpenSession, SetTimer
+from voicebox.core.events import Device, Source, Timer
+from voicebox.core.state import LASTING, Fault, Link, Phase, State, Window
+
+Outcome = tuple[State, tuple[Command, ...]]
+
+
+def deadline(state: State) -> float | None:
+    """How long the phase just entered may last."""
+    policy = state.policy
+    return {
+        Phase.IDLE: None,
+        Phase.CONNECTING: policy.connect_timeout,
+        Phase.LISTENING: policy.utterance_timeout if state.held else policy.listen_timeout,
+        Phase.THINKING: policy.reply_timeout,
+        Phase.SPEAKING: None if state.complete else policy.stall_timeout,  # then the speaker reports the end
+    }[state.phase]
+
+
+def enter(state: State, phase: Phase, *before: Command, **changes: Any) -> Outcome:
+    new = replace(state, phase=phase, **changes)
+    return new, (*before, SetTimer(Timer.PHASE, deadline(new)))
+
+
+def stay(state: State, *commands: Command, **changes: Any) -> Outcome:
+    return replace(state, **changes), commands
+
+
+def show(state: State, fault: Fault) -> Outcome:
+    """Note a fault; a passing one fades, and never hides a lasting one."""
+    if state.fault in LASTING and fault not in LASTING:
+        return state, ()
+    return stay(state, SetTimer(Timer.FAULT, None if fault in LASTING else state.policy.fault_shown), fault=fault)
+
+
+def device_fault(lost: frozenset[Device]) -> Fault | None:
+    if Device.MICROPHONE in lost:
+        return Fault.NO_MICROPHONE
+    return Fault.NO_SPEAKER if Device.SPEAKER in lost else None
+
+
+def open_window(state: State, since: int | None) -> Window | None:
+    if state.muted or Device.MICROPHONE in state.lost:
+        return None
+    return Window(None if since is None else max(0, since))
+
+
+def finish(state: State, *, source: Source | None = None, fault: Fault | None = None) -> Outcome:
+    """End the conversation: silence, hang up, microphone closed."""
+    ended, commands = enter(
+        state,
+        Phase.IDLE,
+        Flush(state.newest, source),
+        CloseSession(),
+        window=None,
+        held=False,
+        press_used=False,
+        link=Link.DOWN,
+        floor=state.newest,
+        complete=True,
+    )
+    if fault is None:
+        return ended, commands
+    shown, more = show(ended, fault)
+    return shown, commands + more
+
+
+def finish_after(before: tuple[Command, ...], state: State) -> Outcome:
+    ended, commands = finish(state)
+    return ended, before + commands
+
+
+def listen(state: State, *before: Command, since: int | None = None, **changes: Any) -> Outcome:
+    """Back to listening, or to waiting for the link if it is being redialled; the conversation ends where there is
+    nobody left to listen to us or nothing to listen with."""
+    state = replace(state, **changes)
+    window = state.window if state.window and state.window.until is None else open_window(state, since)
+    if state.link is Link.DOWN or window is None:
+        return finish_after(before, state)
+    return enter(state, Phase.LISTENING if state.link is Link.UP else Phase.CONNECTING, *before, window=window)
+
+
+def dial(state: State, since: int, *before: Command) -> Outcome:
+    """Open a session, now, for what is said from ``since`` on."""
+    window = open_window(state, since)
+    if window is None:
+        return finish_after(before, state)
+    return enter(state, Phase.CONNECTING, *before, OpenSession(), window=window)
+
+
+def interrupt(state: State, source: Source, since: int, **changes: Any) -> Outcome:
+    """Someone here cut the reply: silence first, then tell the service, and the new speech is already on its way."""
+    dead = replace(state, floor=state.newest, complete=True, **changes)
+    silence = Flush(state.newest, source)
+    if state.link is Link.UP:
+        return listen(dead, silence, CancelReply(state.newest), since=since)
+    return dial(dead, since, silence)  # the link went while the reply was heard: there is nobody to tell
