@@ -45,13 +45,13 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
 
 LIBRARIES = {
     "websockets": {"session.py", "simulator/server.py"},  # one for each end of the wire
-    "gpiozero": {"pins.py", "buttons.py", "lights/gpio.py"},
+    "gpiozero": {"pins.py", "buttons.py", "lights/gpio.py", "demo/finger.py"},
 }
 """The files that may import a library; one that is not named here is imported in a single file."""
 
 ROOMS = {
     "pydantic": ("settings/", "services/", "wire/"),
-    "numpy": ("audio/", "wake/", "simulator/", "uplink.py", "demo"),
+    "numpy": ("audio/", "wake/", "simulator/", "assets/", "demo/", "uplink.py"),
 }
 """Libraries of values rather than of devices: the rooms that may import them."""
 

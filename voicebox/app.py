@@ -69,7 +69,7 @@ class App:
         self._speaking = False  # what the core was told last
 
     async def __aenter__(self) -> "App":
-        """Open everything. What cannot be had and is no reason to give up (lights, button) is said once, then left out."""
+        """Open everything. Lights and button are no reason to give up: one that cannot be had is said once and left out."""
         self._loop = asyncio.get_running_loop()
         self._notifier = self._parts.notifier or Notifier()
         self._stack = AsyncExitStack()

@@ -45,7 +45,7 @@ class Step:
 Observer = Callable[[Step], None]
 
 TOO_MANY = (ReplyAudio,)
-"""Events too frequent for any log. All others are logged at DEBUG, which is also the only place for what people said."""
+"""Events too frequent for any log. All others are logged at DEBUG, the only level for what people said."""
 
 
 class Box:
