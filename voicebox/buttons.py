@@ -135,12 +135,12 @@ class Button:
         if self._is is _Is.UP or self._closed:
             return
         age = self._loop.time() - self._since
-        to_hold = self._options.hold - age
-        self._watch(min(POLL, to_hold) if self._is is _Is.PRESSED and to_hold > 0 else POLL)
-        if self._is is _Is.PRESSED and to_hold <= 0:
+        to_hold = self._options.hold - age if self._is is _Is.PRESSED else POLL
+        self._watch(min(POLL, max(to_hold, 0.001)))  # at least 1 ms: rounding must not make it wait for nothing
+        if to_hold <= 0:
             self._is = _Is.HELD
             self._dispatch(ButtonHeld(self._at))
-        elif age >= self._options.max_hold:
+        elif age >= self._options.max_hold and self._is is not _Is.PRESSED:
             self._stuck()
 
     def _stuck(self) -> None:
@@ -149,7 +149,7 @@ class Button:
             self._complained = True
             _log.warning(
                 "The button on GPIO%d has been down for %.0f s: ignored until it is let go. If nobody is pressing it, "
-                "look at its wiring and at pull_up.",
+                "look at its wiring and at button.pull_up.",
                 self._options.pin,
                 self._options.max_hold,
             )
@@ -158,7 +158,7 @@ class Button:
 
 
 def _open(options: ButtonOptions) -> Any:  # noqa: ANN401 # gpiozero has no types
-    with pins.opening(f"The button on GPIO{options.pin}", "Mend that, or leave the button out of the settings."):
+    with pins.opening(f"The button on GPIO{options.pin}", "Mend that, or set button.pin = false."):
         from gpiozero import InputDevice  # noqa: PLC0415 # 50 ms and 11 MB, only for those who have a button
 
         return InputDevice(options.pin, pull_up=options.pull_up)
