@@ -53,7 +53,7 @@ class Client:
 
     async def next(self) -> Got:
         message = await self.socket.recv()
-        with suppress(ValueError):
+        with suppress(ValueError, RecursionError):
             message = message if isinstance(message, bytes) else json.loads(message)
         self.got.append(Got(asyncio.get_running_loop().time(), message))
         return self.got[-1]

@@ -134,8 +134,8 @@ def discover() -> dict[str, type[Service]]:
     import voicebox.simulator as package  # noqa: PLC0415  # importing it at the top would be circular
 
     names = sorted(module.name for module in pkgutil.iter_modules(package.__path__) if module.name != "base")
-    modules = {name: importlib.import_module(f"{package.__name__}.{name}") for name in names}
-    return {name: module.Service for name, module in modules.items() if hasattr(module, "Service")}
+    found = {name: getattr(importlib.import_module(f"{package.__name__}.{name}"), "Service", None) for name in names}
+    return {name: kind for name, kind in found.items() if kind is not None and kind.__module__.endswith(f".{name}")}
 
 
 def find_service(name: str) -> type[Service]:

@@ -138,10 +138,10 @@ class Service:
         await self._conversation.stop_hearing()
 
     async def _change_settings(self, fields: Mapping[str, Any]) -> None:
-        settings = self._settings | fields
+        settings = {**self._settings, **fields}
         try:
             answer = wire.encode_server_message(wire.SettingsUpdated(settings=settings), self._setup.envelope)
-        except ValueError:  # from pydantic, for values nested too deep
+        except (ValueError, RecursionError):  # what could just be read may be nested too deep to be written
             await self._refuse("INVALID_MESSAGE", "settings nested too deep")
             return
         self._settings = settings
