@@ -5,7 +5,6 @@ configuration file), ``Service`` (the adapter class), and nothing has to be regi
 """
 
 import base64
-import binascii
 import importlib
 import ipaddress
 import json
@@ -13,6 +12,7 @@ import pkgutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from types import ModuleType
 from typing import Any, ClassVar, Protocol
 from urllib.parse import urlsplit
@@ -64,8 +64,8 @@ class Later:
 
 @dataclass(frozen=True, slots=True)
 class Hangup:
-    """Close the connection. ``retry`` None: for good, the adapter has said why by a SessionEnded event;
-    otherwise redial after the usual back-off."""
+    """Close the connection: for good, the adapter has said why by a SessionEnded event; or with ``retry`` to redial
+    after the usual back-off."""
 
     reason: str
     retry: bool = False
@@ -142,10 +142,10 @@ class Adapter(Protocol):
 
 
 def discover() -> dict[str, ModuleType]:
-    """Every service module beside this one, by name."""
+    """Every service module beside this one, by name; what several of them share begins with an underscore."""
     import voicebox.services as package  # noqa: PLC0415  # importing it at the top would be circular
 
-    names = sorted(m.name for m in pkgutil.iter_modules(package.__path__) if m.name != "base")
+    names = sorted(m.name for m in pkgutil.iter_modules(package.__path__) if m.name != "base" and m.name[0] != "_")
     return {name: importlib.import_module(f"{package.__name__}.{name}") for name in names}
 
 
@@ -157,16 +157,26 @@ _LONGEST_WAIT = 3600.0
 
 def check_url(url: str, service: str, *, allow_plain: bool) -> None:
     """Raise ConfigError unless ``url`` is wss://, or ws:// to this machine itself and that is permitted."""
-    parts = urlsplit(url)
-    if parts.scheme == "wss" and parts.hostname:
+    scheme, host = _scheme_and_host(url)
+    if scheme == "wss" and host:
         return
-    if parts.scheme != "ws" or not parts.hostname:
-        raise ConfigError(f"{service}.url = {redact(url)!r} is no WebSocket address: it must begin with wss://")
-    if not (allow_plain and _is_loopback(parts.hostname)):
+    if scheme != "ws" or not host:
+        raise ConfigError(f"{service}.url is no WebSocket address: it must begin with wss:// and name a host")
+    if not (allow_plain and _is_loopback(host)):
         raise ConfigError(
             f"{service}.url is unencrypted: use wss://"
             f" (ws:// is for this machine only, with {service}.allow_plain = true)"
         )
+
+
+def _scheme_and_host(url: str) -> tuple[str, str]:
+    """Both empty where ``url`` is no address at all."""
+    try:
+        parts = urlsplit(url)
+        _ = parts.port  # raises where it is no port
+    except ValueError:
+        return "", ""
+    return parts.scheme, parts.hostname or ""
 
 
 def _is_loopback(host: str) -> bool:
@@ -184,7 +194,7 @@ def token_expiry(token: str) -> float | None:
     try:
         claims = json.loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
         return float(claims["exp"])
-    except (ValueError, TypeError, KeyError, binascii.Error, RecursionError):
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
         return None
 
 
@@ -204,9 +214,18 @@ def check_expiry(token: str, credential: str, now: float) -> list[SessionWarning
 
 def retry_after(headers: Mapping[str, str]) -> float:
     """Seconds to wait by the Retry-After header, between 0 and an hour; 0 if there is none or it makes no sense."""
-    value = next((v for k, v in headers.items() if k.lower() == "retry-after"), "")
+    named = {key.lower(): key for key in headers}
+    value = headers[named["retry-after"]] if "retry-after" in named else ""
     try:
         seconds = float(value)
     except ValueError:
-        return 0.0
+        seconds = _seconds_until(value, headers[named["date"]]) if "date" in named else 0.0
     return min(max(seconds, 0.0), _LONGEST_WAIT) if seconds == seconds else 0.0  # noqa: PLR0124  # NaN differs from itself
+
+
+def _seconds_until(when: str, date: str) -> float:
+    """Between two HTTP dates: the service's own clock, so that it does not matter what ours says."""
+    try:
+        return (parsedate_to_datetime(when) - parsedate_to_datetime(date)).total_seconds()
+    except (ValueError, TypeError, OverflowError):
+        return 0.0

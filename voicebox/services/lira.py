@@ -5,19 +5,15 @@ Source: the vendor's WebSocket API page. Where it is silent or its published cli
 """
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 from urllib.parse import quote
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 
 from voicebox.core.events import (
     Category,
-    Interrupted,
     ParticipantChanged,
-    ReplyAudio,
-    ReplyDone,
-    ReplyStarted,
     ReplyText,
     ServiceError,
     SessionEnded,
@@ -29,6 +25,8 @@ from voicebox.core.events import (
     VendorRaw,
 )
 from voicebox.errors import AuthError, ConfigError
+from voicebox.redact import redact
+from voicebox.services._replies import Replies
 from voicebox.services.base import (
     Capabilities,
     Dial,
@@ -42,15 +40,15 @@ from voicebox.services.base import (
     check_url,
     retry_after,
 )
-from voicebox.wire import Message, dump, flatten, parse_object
+from voicebox.wire import Message, dump, flatten, is_json, parse_object
 from voicebox.wire import lira as wire
 
 JSON_PING = 30.0  # seconds; only the lira-web dialect knows it
-RELEASE = 2.0  # seconds without late audio of a dead reply until audio is believed again
-RELEASE_UNBORN = 10.0  # … of a reply that was cut before its first sound
 REJOIN_AFTER = 2.0
 SLOW_PAUSE = 1.0  # seconds without a message after RATE_LIMITED
 SLOW_FACTOR = 4  # … and then messages this many times larger
+SLOW_LIMIT = 64_000  # bytes (2 s) kept meanwhile; beyond that the oldest are dropped
+ASK_AGAIN = 300.0  # seconds until a refused token may be tried once more, if somebody asks: a proxy may have refused it
 
 
 class Settings(ServiceSettings):
@@ -70,6 +68,13 @@ class Settings(ServiceSettings):
     user_name: str = Field(default="voicebox", description="shown to the others (lira-web dialect)")
     allow_plain: bool = Field(default=False, description="permit ws:// to this machine itself")
 
+    @field_validator("settings")
+    @classmethod
+    def _writable(cls, settings: dict[str, Any]) -> dict[str, Any]:
+        if not is_json(settings):
+            raise ValueError("holds a date, nan or inf, which cannot be sent as JSON")
+        return settings
+
 
 # --- the adapter ---------------------------------------------------------------------------------------------------
 
@@ -83,12 +88,20 @@ class Service:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._reply = 0  # newest reply id given out; survives reconnections
+        self._replies = Replies()
+        self._token = ""
+        self._dialled_at = 0.0  # Unix seconds
         self._refused_token = ""
+        self._refused_at = 0.0  # Unix seconds
         self.odd_bytes = 0
         self.malformed = 0
-        self.dropped_bytes = 0
+        self.dropped_uplink_bytes = 0
         self._forget()
+
+    @property
+    def dropped_bytes(self) -> int:
+        """Late sound of dead replies, never handed on."""
+        return self._replies.dropped_bytes
 
     def _forget(self) -> None:
         """A new connection knows nothing of the last."""
@@ -100,12 +113,8 @@ class Service:
         self._pending = bytearray()  # uplink audio gathered into larger messages
         self._slow = False
         self._paused = False
-        self._open = False  # a reply is coming in
-        self._ended = False  # … and all its text has come; sound may still follow
-        self._dropping = False  # what comes in belongs to a dead reply
-        self._dead_text_due = False  # … whose text has not come yet
-        self._texts: set[str] = set()  # assistant text already shown in this reply
-        self._seen: deque[tuple[str, str, str]] = deque(maxlen=64)
+        self._seen: deque[tuple[str, str, str]] = deque(maxlen=64)  # transcripts
+        self._replies.forget()
 
     # connection
 
@@ -118,9 +127,9 @@ class Service:
         token = credentials.get("lira_token", "")
         if not token:
             raise AuthError("no token for Lira: store it as the credential lira_token")
-        if token == self._refused_token:
+        if token == self._refused_token and abs(now - self._refused_at) < ASK_AGAIN:
             raise AuthError("Lira refused this token before: store a new one as the credential lira_token")
-        self._token = token
+        self._token, self._dialled_at = token, now
         warnings = check_expiry(token, "lira_token", now)
         joiner = "&" if "?" in settings.url else "?"
         return Dial(f"{settings.url}{joiner}token={quote(token, safe='')}"), warnings
@@ -128,7 +137,7 @@ class Service:
     def refused(self, status: int, headers: Mapping[str, str]) -> Verdict:
         if status in (401, 403):
             return self._auth_verdict(f"Lira refused the token (HTTP {status})")
-        if status in (408, 425, 429) or status >= 500:
+        if not 400 <= status < 500 or status in (408, 425, 429):  # below 400: a captive portal, not the service
             return Verdict(retry=True, server_side=True, retry_after=retry_after(headers))
         ended = SessionEnded(f"Lira answered HTTP {status}: check lira.url", Category.CONFIG)
         return Verdict(retry=False, effects=(ended,))
@@ -143,17 +152,17 @@ class Service:
         if code == 1000:
             return Verdict(retry=False, effects=(SessionEnded("the meeting has ended"),))
         if code in (4401, 4403):
-            return self._auth_verdict(f"Lira closed the session: {reason or code}")
+            return self._auth_verdict(f"Lira closed the session: {self._clean(reason) or code}")
         return Verdict(retry=True, server_side=code != 1006, retry_after=60.0 if code == 1008 else 0.0)
 
     def later(self, key: str) -> Sequence[Effect]:
-        timers = {
+        timers: dict[str, Callable[[], Sequence[Effect]]] = {
             "ping": self._json_ping,
-            "release": self._release,
+            "release": self._replies.release,
             "rejoin": self._rejoin,
             "resume": self._resume,
         }
-        return timers[key]()
+        return timers[key]() if key in timers else []
 
     def goodbye(self) -> Sequence[Effect]:
         return [*self.audio_stop(), self._send(wire.Leave())] if self._joined else []
@@ -161,7 +170,7 @@ class Service:
     # uplink
 
     def audio_start(self) -> Sequence[Effect]:
-        if self._streaming:
+        if self._streaming or not self._joined:
             return []
         self._streaming = True
         return [self._send(wire.AudioStart())]
@@ -172,6 +181,9 @@ class Service:
         if not self._slow:
             return [Send(pcm)]
         self._pending += pcm
+        too_much = max(0, len(self._pending) - SLOW_LIMIT)
+        del self._pending[:too_much]
+        self.dropped_uplink_bytes += too_much
         enough = self.capabilities.uplink_chunk * 2 * SLOW_FACTOR
         return [] if self._paused or len(self._pending) < enough else self._send_pending()
 
@@ -185,14 +197,14 @@ class Service:
         return self._when_joined(self._send(wire.Text(text=text)))
 
     def settings(self, values: Mapping[str, Any]) -> Sequence[Effect]:
-        return self._when_joined(self._send(wire.UpdateSettings(**values)))
+        if not is_json(values):
+            raise ConfigError("these settings cannot be written as JSON")
+        return self._when_joined(self._send(wire.UpdateSettings.model_validate(dict(values))))
 
     def cancel(self, reply_id: int) -> Sequence[Effect]:
         """Lira knows no such message: only what is still on its way is dropped."""
         del reply_id  # whatever is on its way is of this reply or an older one
-        begun = self._open
-        self._kill()
-        return [Later(RELEASE if begun else RELEASE_UNBORN, "release")]
+        return self._replies.cancelled()
 
     # downlink
 
@@ -204,13 +216,14 @@ class Service:
             self.malformed += 1
             return [SessionWarning("malformed", f"Lira sent {len(message)} characters that are not a JSON object")]
         fields = flatten(parsed)
-        kind = str(fields.pop("type", ""))
+        kind = fields.pop("type", "")
+        kind = kind if isinstance(kind, str) else ""
         model = wire.SERVER_MESSAGES.get(kind)
         if model is None:
             return [VendorRaw(kind, parsed)]
         try:
-            read = model(**{key: value for key, value in fields.items() if value is not None})
-        except (ValidationError, TypeError):
+            read = model.model_validate({key: value for key, value in fields.items() if value is not None})
+        except ValidationError:
             self.malformed += 1
             return [VendorRaw(kind, parsed)]
         effects: Sequence[Effect] = self._HANDLERS[model](self, read)
@@ -220,24 +233,16 @@ class Service:
         if len(data) % 2:
             self.odd_bytes += 1
             data = data[:-1]
-        if self._dropping:
-            self.dropped_bytes += len(data)
-            return [] if self._dead_text_due and not self._open else [Later(RELEASE, "release")]
-        if not data:
-            return []
-        started = self._begin_reply()
-        return [*started, ReplyAudio(self._reply, data)]
+        return self._replies.sound(data)
 
     def _on_joined(self, message: wire.Joined) -> Sequence[Effect]:
         self._joined = True
         self._session_id = message.session_id
         wanted = ({"wake_word_enabled": False} if self._settings.local_wake else {}) | self._settings.settings
-        effects: list[Effect] = [SessionReady(message.session_id, tuple(message.participants))]
-        if wanted:
-            effects.append(self._send(wire.UpdateSettings(**wanted)))
+        effects: list[Effect] = [self._send(wire.UpdateSettings.model_validate(wanted))] if wanted else []
         effects += self._unsent
         self._unsent = []
-        return effects
+        return [*effects, SessionReady(message.session_id, tuple(message.participants))]  # last: speech follows it
 
     def _on_participant(self, message: wire.ParticipantEvent) -> Sequence[Effect]:
         return [ParticipantChanged(message.participant, message.action)]
@@ -245,44 +250,38 @@ class Service:
     def _on_transcript(self, message: wire.TranscriptMessage) -> Sequence[Effect]:
         role = "assistant" if message.by_assistant else "user"
         key = (role, message.text, message.timestamp)
-        if key in self._seen:
+        if message.timestamp and key in self._seen:  # without a time, "yes" may well be said twice
             return []
         self._seen.append(key)
         event = Transcript(role, message.text, message.speaker, message.timestamp)
         if role == "user":
-            self._release()
+            if message.text.strip():
+                self._replies.user_understood()
             return [event]
-        effects, shown_before = self._assistant_text(message.text)
-        return effects if shown_before else [*effects, event]
+        started = self._replies.words(message.text)
+        return [] if started is None else [*started, event]
 
     def _on_response(self, message: wire.AiResponse) -> Sequence[Effect]:
-        effects, shown_before = self._assistant_text(message.text)
-        return effects if shown_before else [*effects, ReplyText(self._reply, message.text, message.timestamp)]
+        started = self._replies.words(message.text)
+        return [] if started is None else [*started, ReplyText(self._replies.newest, message.text, message.timestamp)]
 
     def _on_response_end(self, _message: wire.AiResponseEnd) -> Sequence[Effect]:
-        if self._dropping:
-            self._dead_text_due = False
-            return [Later(RELEASE, "release")]
-        if not self._open or self._ended:
-            return []
-        self._ended = True
-        return [ReplyDone(self._reply)]
+        return self._replies.end()
 
     def _on_audio_ready(self, message: wire.AudioReady) -> Sequence[Effect]:
         return [VendorRaw(message.TYPE, message.fields())]
 
     def _on_settings(self, message: wire.SettingsUpdated) -> Sequence[Effect]:
-        return [SessionUpdated(message.settings)]
+        return [SessionUpdated(message.settings or dict(message.model_extra or {}))]
 
     def _on_interruption(self, _message: wire.Interruption) -> Sequence[Effect]:
-        self._kill()
-        return [Interrupted(self._reply), Later(RELEASE, "release")]
+        return self._replies.interrupted()
 
     def _on_task(self, message: wire.TaskMessage) -> Sequence[Effect]:
-        return [TaskCreated(message.task)]
+        return [TaskCreated(message.model_extra if message.task is None else message.task)]
 
     def _on_error(self, message: wire.ErrorMessage) -> Sequence[Effect]:
-        text = message.message or message.code
+        text = self._clean(message.message or message.code)
         if message.code == "UNAUTHORIZED":
             verdict = self._auth_verdict(f"Lira refused the token: {text}")
             return [*verdict.effects, Hangup(text)]
@@ -291,12 +290,12 @@ class Service:
                 SessionEnded(f"Lira does not know this meeting: check lira.meeting_id ({text})", Category.NOT_FOUND),
                 Hangup(text),
             ]
-        if message.code == "ALREADY_JOINED":
+        if message.code == "ALREADY_JOINED" and not self._joined:
             return self._already_joined(text)
         if message.code == "RATE_LIMITED":
             self._slow = self._paused = True
             return [ServiceError(Category.RATE_LIMIT, message.code, text), Later(SLOW_PAUSE, "resume")]
-        return [ServiceError(Category.SERVER, message.code, text)]
+        return [ServiceError(Category.SERVER, self._clean(message.code), text)]
 
     _HANDLERS: ClassVar[dict[type[Message], Any]] = {
         wire.Joined: _on_joined,
@@ -310,44 +309,6 @@ class Service:
         wire.TaskMessage: _on_task,
         wire.ErrorMessage: _on_error,
     }
-
-    # replies
-
-    def _begin_reply(self) -> Sequence[Effect]:
-        """A reply is coming in: give it an id unless it has one."""
-        if self._open:
-            return []
-        self._open, self._ended = True, False
-        self._reply += 1
-        self._texts.clear()
-        return [ReplyStarted(self._reply)]
-
-    def _kill(self) -> None:
-        """Nothing of the present reply is believed any more."""
-        self._dead_text_due = not self._texts
-        self._dropping = True
-        self._open = False
-
-    def _release(self) -> Sequence[Effect]:
-        self._dropping = self._dead_text_due = self._open = False
-        return []
-
-    def _assistant_text(self, text: str) -> tuple[Sequence[Effect], bool]:
-        """(effects, whether this text was shown before). A dead reply's late text does not bring it back to life."""
-        if self._dropping:
-            if self._dead_text_due:
-                self._dead_text_due = False
-                return [], True
-            if text in self._texts:
-                return [], True
-            self._release()
-        if text in self._texts and self._open:
-            return [], True
-        if self._ended:  # words after the end of a reply begin the next
-            self._open = False
-        started = self._begin_reply()
-        self._texts.add(text)
-        return started, False
 
     # the rest
 
@@ -394,12 +355,17 @@ class Service:
         return [Later(REJOIN_AFTER, "rejoin")]
 
     def _rejoin(self) -> Sequence[Effect]:
-        return [self._send(wire.Leave()), self._send(self._join())]
+        return [] if self._joined else [self._send(wire.Leave()), self._send(self._join())]
 
     def _json_ping(self) -> Sequence[Effect]:
-        return [Send(dump({"type": "ping"})), Later(JSON_PING, "ping")]
+        ping = [Send(dump({"type": "ping"}))] if self._joined else []
+        return [*ping, Later(JSON_PING, "ping")]
 
     def _auth_verdict(self, message: str) -> Verdict:
-        self._refused_token = self._token
+        self._refused_token, self._refused_at = self._token, self._dialled_at
         text = f"{message}; store a new one as the credential lira_token"
         return Verdict(retry=False, effects=(SessionEnded(text, Category.AUTH),))
+
+    def _clean(self, text: str) -> str:
+        """A service may quote our own token back at us."""
+        return redact(text.replace(self._token, "***") if self._token else text)

@@ -10,12 +10,14 @@ from pydantic import BaseModel, ConfigDict
 
 MAX_TEXT = 4 * 2**20
 """Characters of JSON we are willing to parse."""
+MAX_DEPTH = 64
+"""Objects and lists within each other."""
 
 
 class Message(BaseModel):
     """One kind of message. Unknown fields are kept, missing ones have defaults: services grow fields without notice."""
 
-    model_config = ConfigDict(extra="allow", populate_by_name=True, frozen=True)
+    model_config = ConfigDict(extra="allow", populate_by_name=True, frozen=True, coerce_numbers_to_str=True)
 
     TYPE: ClassVar[str]
 
@@ -35,15 +37,47 @@ def _finite(text: str) -> float:
     return value
 
 
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Two values for one key: which of them is meant depends on who reads it, so neither is believed."""
+    value = dict(pairs)
+    if len(value) != len(pairs):
+        raise ValueError("duplicate key")
+    return value
+
+
+def _printable(value: object) -> bool:
+    """Not too deep to be shown again, and every string can be encoded (half a surrogate pair cannot)."""
+    level = [value]
+    for _ in range(MAX_DEPTH):
+        strings = [v for v in level if isinstance(v, str)] + [k for v in level if isinstance(v, dict) for k in v]
+        if any("\ud800" <= c <= "\udfff" for text in strings if not text.isascii() for c in text):
+            return False
+        level = [
+            inner for v in level if isinstance(v, dict | list) for inner in (v.values() if isinstance(v, dict) else v)
+        ]
+        if not level:
+            return True
+    return False
+
+
 def parse_object(text: str) -> dict[str, Any] | None:
     """The JSON object in ``text``; None if it is not one, too long, too deep or holds what JSON does not know."""
     if len(text) > MAX_TEXT:
         return None
     try:
-        value = json.loads(text, parse_constant=_refuse, parse_float=_finite)
+        value = json.loads(text, parse_constant=_refuse, parse_float=_finite, object_pairs_hook=_object)
     except (ValueError, RecursionError):
         return None
-    return value if isinstance(value, dict) else None
+    return value if isinstance(value, dict) and _printable(value) else None
+
+
+def is_json(value: object) -> bool:
+    """Whether ``value`` can be written as JSON that everybody reads."""
+    try:
+        json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError, RecursionError):
+        return False
+    return True
 
 
 def flatten(message: Mapping[str, Any]) -> dict[str, Any]:
@@ -62,4 +96,4 @@ def flatten(message: Mapping[str, Any]) -> dict[str, Any]:
 
 def dump(message: Mapping[str, Any]) -> str:
     """As JSON that can be sent: half surrogate pairs, which JSON can smuggle in, become question marks."""
-    return json.dumps(message, separators=(",", ":"), ensure_ascii=False).encode(errors="replace").decode()
+    return json.dumps(message, separators=(",", ":")).encode(errors="replace").decode()

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
-from pydantic import AliasChoices, Field
+from pydantic import AliasChoices, Field, field_validator
 
 from voicebox.wire import Message, dump
 
@@ -50,6 +50,17 @@ class Joined(Message):
     TYPE: ClassVar[str] = "joined"
     session_id: str = Field(default="", alias="sessionId", validation_alias=AliasChoices("sessionId", "session_id"))
     participants: list[Any] = Field(default_factory=list)
+
+    @field_validator("session_id", mode="before")
+    @classmethod
+    def _any_id(cls, value: object) -> str:
+        """We are in; no oddity of an optional field is a reason to stay out."""
+        return str(value) if isinstance(value, str | int | float) else ""
+
+    @field_validator("participants", mode="before")
+    @classmethod
+    def _any_participants(cls, value: object) -> list[Any]:
+        return value if isinstance(value, list) else [value]
 
 
 class ParticipantEvent(Message):
@@ -131,7 +142,7 @@ SERVER_MESSAGES: dict[str, type[Message]] = {
 def encode(message: Message, dialect: Dialect, session_id: str = "") -> str:
     """A client message as text, in the form the dialect asks for."""
     fields = message.fields()
-    flat = {"type": message.TYPE, **fields}
+    flat = {"type": message.TYPE} | fields | {"type": message.TYPE}  # whatever a setting is called
     field_form: dict[str, Any] = {"action": message.TYPE, "payload": fields}
     if session_id:
         field_form["session_id"] = session_id
