@@ -123,6 +123,7 @@ class PulseBox(Box):
     def __init__(self, pulse: PulseServer) -> None:
         super().__init__()
         self.pulse = pulse
+        self._recording: Recording | None = None  # none: nobody listens, and nothing is measured
         self.backend = PortAudioBackend("box_mic", "box_speaker")
 
     def run(self, test: Callable[[Box], Awaitable[None]]) -> None:
@@ -132,16 +133,16 @@ class PulseBox(Box):
 
         asyncio.run(main())
 
-    _recording: Recording
-
     async def say(self, samples: Samples) -> None:
         await asyncio.to_thread(self.pulse.say, samples)
 
     def heard(self) -> Samples:
+        assert self._recording is not None
         return self._recording.samples
 
     def now(self) -> int:
-        return self._recording.index(time.monotonic())
+        return self._recording.index(time.monotonic()) if self._recording else 0
 
     async def listen(self, samples: int) -> None:
+        assert self._recording is not None
         await asyncio.to_thread(self._recording.wait_for, self.now() + samples, timeout=15 + samples / PLAYBACK_RATE)

@@ -232,15 +232,16 @@ class _Microphone(_Stream):
 class _Speaker(_Stream):
     kind, capture, rate = "speaker", False, PLAYBACK_RATE
 
-    def __init__(self, name: str, playback: Playback, on_first: Callable[[str], None]) -> None:
+    def __init__(self, name: str, playback: Playback, on_first: Callable[[str], None], period: float = PERIOD) -> None:
         super().__init__(name, on_first)
+        self._period = period
         self._playback = playback
 
     def prepare(self) -> None:
         self._playback.open_card(self.card_rate)
 
     def frames(self) -> int:
-        return round(self.card_rate * PERIOD)
+        return round(self.card_rate * self._period)
 
     def stalled(self) -> bool:
         return not self._playback.asleep and super().stalled()
@@ -261,17 +262,23 @@ class _Speaker(_Stream):
 
 class PortAudioBackend:
     """Microphone and speaker of one box. Names: "default", an ALSA name, a card id, or part of a device's name.
-    ``input_channel`` picks a microphone of an array (None: the mean of all)."""
+    ``input_channel`` picks a microphone of an array (None: the mean of all); ``period`` is what the card takes at a
+    time, in seconds: twice that, and the fade, is heard after a flush."""
 
     def __init__(
-        self, input_name: str = "default", output_name: str = "default", *, input_channel: int | None = 0
+        self,
+        input_name: str = "default",
+        output_name: str = "default",
+        *,
+        input_channel: int | None = 0,
+        period: float = PERIOD,
     ) -> None:
         self._playback = Playback(self._drained_at, wake=self._wake)
         self.speaker = self._playback
         self._mic = _Microphone(
             input_name, input_channel, lambda block: self._post(self._deliver, block), self._announce
         )
-        self._spk = _Speaker(output_name, self._playback, self._announce)
+        self._spk = _Speaker(output_name, self._playback, self._announce, period)
         self._streams: tuple[_Stream, ...] = (self._mic, self._spk)
         self._position = 0
         self._running = False
