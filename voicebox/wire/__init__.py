@@ -3,6 +3,7 @@ the simulator, so that both sides of a protocol use one definition of each messa
 
 import json
 import math
+import re
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -12,6 +13,9 @@ MAX_TEXT = 4 * 2**20
 """Characters of JSON we are willing to parse."""
 MAX_DEPTH = 64
 """Objects and lists within each other."""
+
+
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]|[\ud800-\udfff]")
 
 
 class Message(BaseModel):
@@ -45,13 +49,10 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return value
 
 
-def _printable(value: object) -> bool:
-    """Not too deep to be shown again, and every string can be encoded (half a surrogate pair cannot)."""
+def _shallow(value: object) -> bool:
+    """Not so deep that showing it again would fail."""
     level = [value]
     for _ in range(MAX_DEPTH):
-        strings = [v for v in level if isinstance(v, str)] + [k for v in level if isinstance(v, dict) for k in v]
-        if any("\ud800" <= c <= "\udfff" for text in strings if not text.isascii() for c in text):
-            return False
         level = [
             inner for v in level if isinstance(v, dict | list) for inner in (v.values() if isinstance(v, dict) else v)
         ]
@@ -61,14 +62,23 @@ def _printable(value: object) -> bool:
 
 
 def parse_object(text: str) -> dict[str, Any] | None:
-    """The JSON object in ``text``; None if it is not one, too long, too deep or holds what JSON does not know."""
+    """The JSON object in ``text``; None if it is not one, too long, too deep or holds what JSON does not know. Halves
+    of surrogate pairs (a text cut in the middle of an emoji) become question marks."""
     if len(text) > MAX_TEXT:
         return None
     try:
         value = json.loads(text, parse_constant=_refuse, parse_float=_finite, object_pairs_hook=_object)
     except (ValueError, RecursionError):
         return None
-    return value if isinstance(value, dict) and _printable(value) else None
+    if not isinstance(value, dict) or not _shallow(value):
+        return None
+    mended: dict[str, Any] = json.loads(_encodable(value)) if _SURROGATE.search(text) else value
+    return mended
+
+
+def _encodable(value: object) -> str:
+    text = json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+    return text.encode("utf-8", "replace").decode()
 
 
 def is_json(value: object) -> bool:
@@ -95,5 +105,5 @@ def flatten(message: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def dump(message: Mapping[str, Any]) -> str:
-    """As JSON that can be sent: half surrogate pairs, which JSON can smuggle in, become question marks."""
-    return json.dumps(message, separators=(",", ":")).encode(errors="replace").decode()
+    """As JSON that can be sent: halves of surrogate pairs, which JSON can smuggle in, become question marks."""
+    return _encodable(dict(message))
