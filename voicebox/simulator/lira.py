@@ -138,14 +138,8 @@ class Service:
         await self._conversation.stop_hearing()
 
     async def _change_settings(self, fields: Mapping[str, Any]) -> None:
-        settings = {**self._settings, **fields}
-        try:
-            answer = wire.encode_server_message(wire.SettingsUpdated(settings=settings), self._setup.envelope)
-        except (ValueError, RecursionError):  # what could just be read may be nested too deep to be written
-            await self._refuse("INVALID_MESSAGE", "settings nested too deep")
-            return
-        self._settings = settings
-        await self._link.send(answer)
+        self._settings |= fields
+        await self._send(wire.SettingsUpdated(settings=dict(self._settings)))
 
     async def _leave(self, _fields: Mapping[str, Any]) -> None:
         await self._link.close(1000, "left the meeting")

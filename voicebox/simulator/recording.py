@@ -62,7 +62,7 @@ class Disk:
     def __init__(self, directory: Path) -> None:
         stems = (directory / f"connection-{number:03}" for number in count(1))
         stem = next(stem for stem in stems if not stem.with_suffix(".jsonl").exists())
-        self._log = stem.with_suffix(".jsonl").open("x", encoding="utf-8")
+        self._log = stem.with_suffix(".jsonl").open("x", buffering=1, encoding="utf-8")
         self._wav = wave.open(str(stem.with_suffix(".wav")), "wb")  # noqa: SIM115  # closed by close()
         self._wav.setnchannels(1)
         self._wav.setsampwidth(2)
