@@ -180,7 +180,7 @@ class Journal(logging.Handler):
                 PRIORITY=str(_PRIORITIES.get(record.levelno, 6)),
                 LOGGER=record.name,
                 CODE_FILE=record.pathname,
-                CODE_LINE=str(record.lineno),
+                CODE_LINE=record.lineno,
                 CODE_FUNC=record.funcName,
                 THREAD_NAME=record.threadName,
                 SYSLOG_IDENTIFIER="voicebox",
