@@ -72,6 +72,8 @@ class PulseServer:
         environment = {**os.environ, **self.env, "HOME": str(self.directory)}
         self._process = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
         self._await_answer()
+        self.control("set-default-sink", "speaker")  # Debian's ALSA configuration makes PulseAudio's default ALSA's
+        self.control("set-default-source", "mic.monitor")
 
     def _await_answer(self) -> None:
         deadline = time.monotonic() + 10
