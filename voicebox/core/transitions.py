@@ -71,6 +71,8 @@ TABLE: dict[tuple[Phase, type[Event]], Rule] = {
     (_C, ButtonHeld): Rule(rules.hold_connecting, ()),
     (_C, ButtonReleased): Rule(rules.release_connecting, ()),
     (_C, Interrupted): Rule(rules.interrupted_quietly, ()),
+    (_C, MuteChanged): Rule(rules.mute, (_I,)),
+    (_C, DeviceLost): Rule(rules.device_lost, (_I,)),
     # listening: the service hears the microphone
     (_L, SpeechStarted): Rule(rules.speech_started, ()),
     (_L, SpeechStopped): Rule(rules.speech_stopped, ()),
@@ -87,6 +89,8 @@ TABLE: dict[tuple[Phase, type[Event]], Rule] = {
     (_L, Interrupted): Rule(rules.interrupted_quietly, ()),
     (_L, SessionLost): Rule(rules.lost_listening, (_C,)),
     (_L, SessionEnded): Rule(rules.ended, (_I,)),
+    (_L, MuteChanged): Rule(rules.mute, (_I,)),
+    (_L, DeviceLost): Rule(rules.device_lost, (_I,)),
     # thinking: the service has heard; no sound yet
     (_T, WakeDetected): Rule(rules.wake_interrupts, (_L, _I)),
     (_T, ButtonPressed): Rule(rules.press_interrupts, (_L, _I)),
@@ -112,17 +116,18 @@ TABLE: dict[tuple[Phase, type[Event]], Rule] = {
     (_S, ReplyDone): Rule(rules.done, ()),
     (_S, SpeakerDrained): Rule(rules.drained, (_L, _C, _I)),
     (_S, TimerExpired): Rule(rules.stalled, ()),
-    (_S, Interrupted): Rule(rules.interrupted, (_L, _I)),
+    (_S, Interrupted): Rule(rules.interrupted, (_L, _C, _I)),
     (_S, SessionReady): Rule(rules.ready_speaking, ()),
     (_S, SessionLost): Rule(rules.lost_speaking, ()),
     (_S, SessionEnded): Rule(rules.ended_speaking, (_I,)),
+    (_S, DeviceLost): Rule(rules.device_lost, (_I,)),
 }
 
 ANY_PHASE: dict[type[Event], Rule] = {
     TimerExpired: Rule(rules.fault_timer, ()),
     ServiceError: Rule(rules.complaint, ()),
-    MuteChanged: Rule(rules.mute, (_I,)),
-    DeviceLost: Rule(rules.device_lost, (_I,)),
+    MuteChanged: Rule(rules.mute, ()),
+    DeviceLost: Rule(rules.device_lost, ()),
     DeviceReady: Rule(rules.device_ready, ()),
     StopRequested: Rule(rules.end, (_I,)),
 }
