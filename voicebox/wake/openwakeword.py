@@ -195,6 +195,7 @@ def _session(path: Path) -> _Network:
     """A network ready to run, small and quiet: no threads of its own, no memory held back."""
     import onnxruntime  # noqa: PLC0415  # 37 MB that a box without a wake word need not spend
 
+    onnxruntime.disable_telemetry_events()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
