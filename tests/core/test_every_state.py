@@ -122,7 +122,7 @@ def test_the_table_declares_exactly_the_changes_of_phase_there_are() -> None:
 
 @pytest.mark.parametrize("full_duplex", [False, True])
 def test_left_alone_every_state_returns_to_idle(full_duplex: bool) -> None:
-    """Whatever has happened: if only deadlines pass and the speaker plays on, the conversation is over in a few steps."""
+    """Whatever has happened: if only deadlines pass and the speaker plays on, it is soon over."""
     for model in explored(full_duplex=full_duplex)[0]:
         alone, steps = model, 0
         while alone.state.phase is not Phase.IDLE:
