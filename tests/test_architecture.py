@@ -32,7 +32,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "voicebox.simulator": ("voicebox.wire", "voicebox.assets", "voicebox.audio.base", "voicebox.audio.pcm"),
     "voicebox.lead": ("voicebox.audio.base",),
     "voicebox.uplink": ("voicebox.audio.base", "voicebox.wake.base"),
-    "voicebox.session": ("voicebox.services.base", "voicebox.uplink"),
+    "voicebox.session": ("voicebox.services.base", "voicebox.uplink", "voicebox.redial"),
     "voicebox.box": (
         "voicebox.audio.base",
         "voicebox.lead",

@@ -1,6 +1,7 @@
 """Between the core and the speaker: gathers a little sound before a reply starts, so that bursts do not stutter."""
 
 import asyncio
+from dataclasses import replace
 
 from voicebox.audio.base import PLAYBACK_RATE, Flushed, Speaker
 
@@ -37,10 +38,13 @@ class LeadIn:
         self._speaker.finish(reply_id)
 
     def flush(self, floor: int) -> Flushed:
+        dropped = 0
         if self._gathering and self._gathering <= floor:
+            dropped = sum(map(len, self._gathered)) // 2
             self._gathered.clear()
         self._release()
-        return self._speaker.flush(floor)
+        flushed = self._speaker.flush(floor)
+        return replace(flushed, discarded=flushed.discarded + dropped)
 
     @property
     def buffered(self) -> float:

@@ -5,9 +5,9 @@ the one task that makes it so.
 """
 
 import asyncio
+import logging
 import random
 import socket
-import ssl
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
@@ -15,11 +15,11 @@ from contextlib import suppress
 from typing import Any
 
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
+from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
 
 from voicebox.core.events import Category, Event, ServiceError, SessionEnded, SessionLost, SessionReady
 from voicebox.errors import AuthError, ProtocolError, VoiceboxError
-from voicebox.redact import redact
+from voicebox.redial import backoff, explain
 from voicebox.services.base import Adapter, Dial, Effect, Hangup, Later, Send, Verdict
 from voicebox.uplink import Mark, Uplink
 
@@ -29,33 +29,8 @@ JUMP_EVERY = 5.0  # somebody waking the box may jump the redial queue this often
 HEALTHY = 30.0  # a session that lived this long starts the back-off anew
 SEND_TIMEOUT_MS = 5_000  # unacknowledged data older than this breaks the link (TCP_USER_TIMEOUT)
 
-
-def backoff(attempt: int, *, server_side: bool, retry_after: float, dice: float) -> float:
-    """Seconds to wait before redialling; ``attempt`` counts from 0, ``dice`` is uniform in [0, 1).
-
-    Our link went: quickly, U(0, 2 s), doubling to a minute. The service ended it: all its boxes will come back at once,
-    so first spread over a minute, then 10 s and more.
-    """
-    if not server_side:
-        delay = dice * min(60.0, 2.0 * 2.0**attempt)
-    elif attempt == 0:
-        delay = dice * 60.0
-    else:
-        delay = 10.0 + dice * min(120.0, 30.0 * 2.0**attempt)
-    return max(delay, retry_after)
-
-
-def explain(error: Exception) -> str:
-    """Why a connection failed, for the owner."""
-    if isinstance(error, TimeoutError):
-        return "no answer in time"
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return f"the server's certificate is not valid: {error.verify_message} (is this box's clock right?)"
-    if isinstance(error, socket.gaierror):
-        return "the server's name cannot be resolved: no network, or a typing error in the url"
-    if isinstance(error, OSError):
-        return error.strerror or str(error)
-    return redact(str(error)) or type(error).__name__
+_websockets_log = logging.getLogger(__name__).getChild("websockets")
+_websockets_log.setLevel(logging.WARNING)  # below that it shows every header and message, the token among them
 
 
 class _Goodbye(Exception):  # noqa: N818  # ends the pumps in good order; not an error
@@ -86,8 +61,7 @@ class Session:
         self._wall_clock = wall_clock
         self._dice = dice
         self._wanted = asyncio.Event()
-        self._unwanted = asyncio.Event()
-        self._unwanted.set()
+        self._leaving = asyncio.Event()  # the present connection is no longer wanted, even if a new one is
         self._jump = asyncio.Event()
         self._last_jump = float("-inf")
         self._not_before = 0.0  # loop time
@@ -95,10 +69,10 @@ class Session:
         self._connection: ClientConnection | None = None
         self._disconnected = asyncio.Event()
         self._disconnected.set()
-        self._leaving = False  # the present connection is no longer wanted, even if a new one is
         self._outbox: deque[str | bytes] = deque()
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._ready = False
+        self._ready_at = 0.0  # loop time
         self._hangup: Hangup | None = None
         self._last_heard = self._dialled = 0.0  # loop time
         self.rtt = 0.0  # seconds, of the last ping
@@ -107,7 +81,6 @@ class Session:
     # what the core wants
 
     def open(self) -> None:
-        self._unwanted.clear()
         self._wanted.set()
         now = asyncio.get_running_loop().time()
         if now - self._last_jump >= JUMP_EVERY:
@@ -116,9 +89,7 @@ class Session:
 
     def close(self) -> None:
         self._wanted.clear()
-        self._unwanted.set()
-        self._leaving = True
-        self._uplink.available.set()
+        self._leaving.set()
 
     def cancel(self, reply_id: int) -> None:
         self._if_connected(lambda: self._adapter.cancel(reply_id))
@@ -143,44 +114,43 @@ class Session:
         """Keep what the core wants true, for ever."""
         while True:
             await self._wanted.wait()
+            self._leaving.clear()
             await self._wait_turn()
-            if self._wanted.is_set():
-                outcome = await self._connect_once()
-                if outcome is not None:
-                    self._settle(*outcome)
+            if self._leaving.is_set():
+                continue
+            outcome = await self._connect_once()
+            if outcome is not None and not self._leaving.is_set():  # else the end is no news to anybody
+                self._settle(*outcome)
 
     async def _wait_turn(self) -> None:
         """Redialling waits for its time, for somebody to jump the queue, or until nobody wants it any more."""
         delay = self._not_before - asyncio.get_running_loop().time()
         if delay > 0 and not self._jump.is_set():
-            waiters = {asyncio.ensure_future(self._jump.wait()), asyncio.ensure_future(self._unwanted.wait())}
-            await asyncio.wait(waiters, timeout=delay, return_when=asyncio.FIRST_COMPLETED)
-            for waiter in waiters:
-                waiter.cancel()
+            waiters = {asyncio.ensure_future(self._jump.wait()), asyncio.ensure_future(self._leaving.wait())}
+            try:
+                await asyncio.wait(waiters, timeout=delay, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                for waiter in waiters:
+                    waiter.cancel()
         self._jump.clear()
 
     def _settle(self, verdict: Verdict, why: str) -> None:
         """A connection is over, and not by our wish: report it, and plan the next if there is to be one."""
-        loop = asyncio.get_running_loop()
         if verdict.retry:
             delay = backoff(
                 self._attempt, server_side=verdict.server_side, retry_after=verdict.retry_after, dice=self._dice()
             )
             self._attempt += 1
-            self._not_before = loop.time() + delay
-            if self._wanted.is_set():
-                self._dispatch(SessionLost(why, delay))
+            self._not_before = asyncio.get_running_loop().time() + delay
+            self._dispatch(SessionLost(why, delay))
             return
-        if self._wanted.is_set():
-            self.close()
-            for event in verdict.effects or (SessionEnded(why),):
-                self._dispatch(event)
+        self.close()
+        for event in verdict.effects or (SessionEnded(why),):
+            self._dispatch(event)
 
     async def _connect_once(self) -> tuple[Verdict, str] | None:
         """One connection from dialling to its end: what that end means, and in words; None if we left."""
-        loop = asyncio.get_running_loop()
-        started = self._dialled = loop.time()
-        self._leaving = False
+        self._dialled = asyncio.get_running_loop().time()
         try:
             dial, warnings = self._adapter.dial(self._credentials(), self._wall_clock())
         except VoiceboxError as error:
@@ -188,21 +158,24 @@ class Session:
             return Verdict(retry=False, effects=(SessionEnded(str(error), category),)), str(error)
         self._perform(warnings)
         try:
-            async with asyncio.timeout(self._adapter.capabilities.ready_timeout):
-                connection = await self._dial(dial)
+            connection = await self._dial(dial)
         except InvalidStatus as error:
             status = error.response.status_code
             return self._adapter.refused(status, dict(error.response.headers.raw_items())), f"HTTP {status}"
         except _Goodbye:
             return None
-        except (OSError, TimeoutError, InvalidHandshake, InvalidURI, ValueError) as error:
+        except (OSError, WebSocketException, ValueError, ImportError) as error:  # ImportError: a SOCKS proxy is set
             return Verdict(retry=True), explain(error)
         try:
-            return await self._converse(connection, started)
+            outcome = await self._converse(connection)
         finally:
+            ready = self._ready
             self._forget_connection()
-            if loop.time() - started > HEALTHY:
-                self._attempt = 0
+        lived = asyncio.get_running_loop().time() - self._ready_at
+        in_good_order = outcome is None or not outcome[0].retry
+        if ready and (lived > HEALTHY or in_good_order):
+            self._attempt = 0
+        return outcome
 
     async def _dial(self, dial: Dial) -> ClientConnection:
         """Open the WebSocket; _Goodbye if nobody wants it any more before it is open."""
@@ -214,22 +187,24 @@ class Session:
                 compression=None,  # a compressed bomb would cost us memory, and speech does not compress
                 max_size=self._adapter.capabilities.max_message,
                 ping_interval=None,  # ours, below: the library's finds a dead link only after 40 s
-                open_timeout=None,  # ready_timeout covers it
+                open_timeout=self._adapter.capabilities.ready_timeout,
                 close_timeout=GOODBYE,
+                proxy=True if dial.url.startswith("wss:") else None,  # unencrypted is for this machine only
+                logger=_websockets_log,
             )
 
         attempt = asyncio.ensure_future(dialling())
-        unwanted = asyncio.ensure_future(self._unwanted.wait())
+        leaving = asyncio.ensure_future(self._leaving.wait())
         try:
-            await asyncio.wait({attempt, unwanted}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({attempt, leaving}, return_when=asyncio.FIRST_COMPLETED)
             if not attempt.done():
                 raise _Goodbye
             return attempt.result()
         finally:
-            unwanted.cancel()
+            leaving.cancel()
             attempt.cancel()  # does nothing where it has succeeded
 
-    async def _converse(self, connection: ClientConnection, started: float) -> tuple[Verdict, str] | None:
+    async def _converse(self, connection: ClientConnection) -> tuple[Verdict, str] | None:
         """Pump until the connection ends, whoever ends it."""
         self._begin(connection)
         by_us = False
@@ -239,7 +214,8 @@ class Session:
                 pumps.create_task(self._receive(connection), name="receive")
                 pumps.create_task(self._transmit(connection), name="transmit")
                 pumps.create_task(self._keep_alive(connection), name="keep-alive")
-                pumps.create_task(self._expect_ready(started), name="expect-ready")
+                pumps.create_task(self._expect_ready(), name="expect-ready")
+                pumps.create_task(self._expect_leaving(), name="expect-leaving")
         except* _Goodbye:
             by_us = True
         except* ConnectionClosed as closed:
@@ -278,14 +254,16 @@ class Session:
 
     async def _hang_up(self, connection: ClientConnection, *, polite: bool) -> None:
         """Goodbye if we leave in good order; in any case the socket is gone within GOODBYE seconds."""
-        with suppress(ConnectionClosed, TimeoutError, OSError):
-            async with asyncio.timeout(GOODBYE):
-                if polite:
-                    self._perform(self._adapter.goodbye())
-                    while self._outbox:
-                        await connection.send(self._outbox.popleft())
-                    await connection.close()
-        connection.transport.abort()
+        try:
+            with suppress(ConnectionClosed, TimeoutError, OSError):
+                async with asyncio.timeout(GOODBYE):
+                    if polite:
+                        self._perform(self._adapter.goodbye())
+                        while self._outbox:
+                            await connection.send(self._outbox.popleft())
+                        await connection.close()
+        finally:
+            connection.transport.abort()
         await connection.wait_closed()
 
     # pumps
@@ -307,8 +285,6 @@ class Session:
             if self._outbox:
                 await connection.send(self._outbox.popleft())
             elif not (self._ready and self._send_audio(chunk)):
-                if self._leaving:
-                    raise _Goodbye
                 await self._uplink.available.wait()
 
     def _send_audio(self, chunk: int) -> bool:
@@ -328,28 +304,38 @@ class Session:
         while True:
             await asyncio.sleep(self._ping_interval)
             sent = loop.time()
-            pong = asyncio.ensure_future(await connection.ping())
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._ping_interval):
+                    pong = await connection.ping()  # waits where the link takes nothing more
                     await asyncio.shield(pong)
-            if pong.done():
-                self.rtt = loop.time() - sent
-            elif self._last_heard < sent and self._has_room():
+                    self.rtt = loop.time() - sent
+                    continue
+            if self._last_heard < sent and self._has_room():
                 raise ProtocolError(f"the service has not answered for {loop.time() - self._last_heard:.0f} s")
 
-    async def _expect_ready(self, started: float) -> None:
+    async def _expect_ready(self) -> None:
         limit = self._adapter.capabilities.ready_timeout
-        await asyncio.sleep(max(0.0, started + limit - asyncio.get_running_loop().time()))
+        await asyncio.sleep(max(0.0, self._dialled + limit - asyncio.get_running_loop().time()))
         if not self._ready:
             message = f"the service did not accept the session within {limit:.0f} s"
-            self._dispatch(ServiceError(Category.PROTOCOL, "", message))
+            self._report(ServiceError(Category.PROTOCOL, "", message))
             raise ProtocolError(message)
+
+    async def _expect_leaving(self) -> None:
+        """A pump of its own: the others may be waiting for a link that takes nothing more."""
+        await self._leaving.wait()
+        raise _Goodbye
 
     # effects
 
     def _if_connected(self, act: Callable[[], Iterable[Effect]]) -> None:
+        """Called by a command of the core, which what the adapter says in answer must not interrupt."""
         if self._connection is not None:
-            self._perform(act())
+            asyncio.get_running_loop().call_soon(self._perform_on, self._connection, tuple(act()))
+
+    def _perform_on(self, connection: ClientConnection, effects: Iterable[Effect]) -> None:
+        if self._connection is connection:
+            self._perform(effects)
 
     def _perform(self, effects: Iterable[Effect]) -> None:
         for effect in effects:
@@ -363,7 +349,9 @@ class Session:
                     self._hangup = effect
                 case SessionReady():
                     self._ready = True
-                    self.connect_seconds = asyncio.get_running_loop().time() - self._dialled
+                    self._ready_at = asyncio.get_running_loop().time()
+                    self._not_before = 0.0  # whoever jumped the queue has shown that there is none
+                    self.connect_seconds = self._ready_at - self._dialled
                     self._uplink.available.set()
                     self._report(effect)
                 case _:
@@ -371,7 +359,7 @@ class Session:
 
     def _report(self, event: Event) -> None:
         """Once we are leaving, nothing the session says is news."""
-        if self._leaving:
+        if self._leaving.is_set():
             return
         if isinstance(event, SessionEnded):
             self.close()

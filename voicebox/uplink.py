@@ -83,6 +83,7 @@ class Uplink:
         self._window: Window | None = None
         self._cursor = 0  # next sample to send
         self._streaming = False  # START was taken, STOP was not
+        self._stop_due = False  # what comes next does not follow on what was sent
         self._catching_up = False  # what a window found when it opened may all be sent, however old
 
     def block(self, block: Block) -> None:
@@ -98,48 +99,51 @@ class Uplink:
             return
         before, self._window = self._window, window
         self.available.set()
-        if window is None:
-            return
-        continues = before is not None and before.until is None
-        if not continues:
-            since = self.ring.end if window.since is None else window.since
-            self._cursor = max(since, self._cursor, self.ring.oldest)
+        if before is not None and before.until is None and window is not None:
+            return  # it goes on, now perhaps to an end
+        start = self.ring.end if window is None or window.since is None else window.since
+        if before is not None and (window is None or start > self._cursor):
+            self._drop_to(min(start, self._end(before)))
+            self._stop_due = self._streaming
+        if window is not None:
+            self._cursor = max(self._cursor, start)
+            self._drop_to(self.ring.oldest)
             self._catching_up = True
 
     def forget(self) -> None:
         """Drop what was not sent."""
-        self.counts.dropped += max(0, self.ring.end - self._cursor)
-        self._cursor = max(self._cursor, self.ring.end)
+        self._drop_to(self._end(self._window))
         self._catching_up = False
 
     def reconnected(self) -> None:
         """A new connection knows of no stretch yet."""
-        self._streaming = False
+        self._streaming = self._stop_due = False
 
     def take(self, chunk: int) -> Mark | bytes | None:
         """The next thing to send: a mark, up to ``chunk`` samples of s16le audio, or None: nothing yet.
 
         Chunks are whole, but for the last of a stretch.
         """
-        end = self._end()
+        if self._stop_due:
+            return self._mark(Mark.STOP)
         ended = self._window is None or (self._window.until is not None and self.ring.end >= self._window.until)
-        count = end - self._cursor
+        count = self._end(self._window) - self._cursor
         if count >= chunk or (ended and count > 0):
             return self._take_audio(min(count, chunk)) if self._streaming else self._mark(Mark.START)
         if ended and self._streaming:
             return self._mark(Mark.STOP)
-        if count < chunk:
-            self._catching_up = False
+        self._catching_up = False
         return None
 
-    def _end(self) -> int:
-        """Position up to which audio may be sent now."""
-        if self._window is None:
+    def _end(self, window: Window | None) -> int:
+        """Position up to which audio of this window may be sent now."""
+        if window is None:
             return self._cursor
-        return self.ring.end if self._window.until is None else min(self.ring.end, self._window.until)
+        return self.ring.end if window.until is None else min(self.ring.end, window.until)
 
     def _mark(self, mark: Mark) -> Mark:
         self._streaming = mark is Mark.START
+        self._stop_due = False
         return mark
 
     def _take_audio(self, count: int) -> bytes:
@@ -151,9 +155,12 @@ class Uplink:
     def _trim(self) -> None:
         """Speech that nobody could take in time is stale: drop the oldest."""
         limit = self.ring.oldest if self._catching_up else self.ring.end - STALE
-        if self._cursor < limit:
-            self.counts.dropped += limit - self._cursor
-            self._cursor = limit
+        self._drop_to(min(limit, self._end(self._window)))
+
+    def _drop_to(self, position: int) -> None:
+        """What is before ``position`` and was not sent never will be."""
+        self.counts.dropped += max(0, position - self._cursor)
+        self._cursor = max(self._cursor, position)
 
 
 class WakeListener:
