@@ -10,8 +10,9 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from voicebox import logs
 from voicebox import logs
 from voicebox.audio.base import CAPTURE_RATE, MAX_BUFFERED, Backend, Block, Handlers
 from voicebox.audio.pcm import SpeechGate, from_bytes
@@ -71,7 +72,7 @@ class App:
         self._speaking = False  # what the core was told last
 
     async def __aenter__(self) -> "App":
-        """Open everything. Lights and button are no reason to give up: one that cannot be had is said once and left out."""
+        """Open everything. A light or button that cannot be had is said once and left out: no reason to give up."""
         self._loop = asyncio.get_running_loop()
         self._notifier = self._parts.notifier or Notifier()
         self._stack = AsyncExitStack()
@@ -88,7 +89,6 @@ class App:
     async def _open(self) -> None:
         settings, loop = self.settings, self._loop
         self._notifier.status("starting")
-        self._last_block = loop.time()
         self._executor = self._parts.executor or ThreadPoolExecutor(1, thread_name_prefix="wake")
         self._stack.callback(self._executor.shutdown, wait=False, cancel_futures=True)
         self.light = self._parts.light or _light(settings, loop)
@@ -96,7 +96,7 @@ class App:
         self.light.show(Scene.STARTING)
         self.uplink = Uplink()
         self.box = Box(_policy(settings), loop, uplink=self.uplink, light=self.light)
-        self.box.observers.append(self._tell_systemd)
+        self.box.observers += [self._tell_systemd, self._mute]
         adapter, credentials = await self._stack.enter_async_context(_service(settings, self._parts.simulator))
         self.backend = self._parts.backend or _backend(settings)
         self.session = Session(
@@ -116,11 +116,13 @@ class App:
             self._stack.callback(button.close)
         self._stack.push_async_callback(self.backend.stop)
         await self.backend.start(Handlers(self._block, self._drained, self._device_lost, self._device_ready))
+        self._last_block = loop.time()  # deafness counts from here
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Serve until ``stop`` is set, then say goodbye."""
+        """Serve until ``stop`` is set, then say goodbye. An exception nobody expected ends the run and is raised."""
         async with asyncio.TaskGroup() as tasks:
             running = [tasks.create_task(self.session.run(), name="session")]
+            running.append(tasks.create_task(self._callbacks_fail(), name="callbacks"))
             running.append(tasks.create_task(Watchdog(self._notifier, self.healthy).run(), name="watchdog"))
             if self.listener is not None:
                 running.append(tasks.create_task(self.listener.run(), name="wake"))
@@ -133,6 +135,23 @@ class App:
                     await self.session.closed()
             for task in running:
                 task.cancel()
+
+    async def _callbacks_fail(self) -> None:
+        """Devices and timers call us from the loop, which by itself would only log what they raise and go on."""
+        failed: asyncio.Future[None] = self._loop.create_future()
+
+        def handle(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+            error = context.get("exception")
+            if error is None or "handle" not in context or failed.done():
+                logs.loop_exception(loop, context)
+            else:
+                failed.set_exception(error)
+
+        self._loop.set_exception_handler(handle)
+        try:
+            await failed
+        finally:
+            self._loop.set_exception_handler(None)
 
     # what the devices report
 
@@ -157,7 +176,7 @@ class App:
 
     def _device_lost(self, device: str, why: str) -> None:
         if device == Device.MICROPHONE:
-            self._lost_since = self._lost_since or self._loop.time()
+            self._lost_since = self._loop.time() if self._lost_since is None else self._lost_since
         _log.warning("%s: %s", device, why)
         self.box.dispatch(DeviceLost(Device(device), why))
 
@@ -192,6 +211,10 @@ class App:
         before, after = step.before, step.after
         if (before.phase, before.fault, before.muted) != (after.phase, after.fault, after.muted):
             self._notifier.status(self.status(after))
+
+    def _mute(self, step: Step) -> None:
+        if self.listener is not None:
+            self.listener.muted = step.after.muted
 
     def status(self, state: State) -> str:
         """What the box is doing, in one line for its owner."""
@@ -299,7 +322,7 @@ async def _service(
 
 
 def _give_memory_back() -> None:
-    """Loading models and settings leaves megabytes of freed memory in the C library's hands: hand them to the system."""
+    """Loading models and settings leaves megabytes of freed memory with the C library: hand them to the system."""
     with suppress(OSError, AttributeError):  # another C library than Debian's
         ctypes.CDLL("libc.so.6").malloc_trim(0)
 

@@ -65,7 +65,14 @@ def _parser() -> argparse.ArgumentParser:
     simulate = command("simulate", _simulate, "serve a voice service on loopback, to try the box against")
     simulate.add_argument("--brain", choices=["parrot", "talker"], default="parrot", help="what it answers")
     simulate.add_argument("--port", type=int, default=0, help="port to listen on (default: a free one)")
-    simulate.add_argument("--fault", action="append", default=[], metavar="NAME", help="misbehave; see --list-faults")
+    simulate.add_argument("--service", default="lira", metavar="NAME", help="which service it plays (default: lira)")
+    simulate.add_argument(
+        "--fault", action="extend", nargs="+", default=[], metavar="NAME", help="misbehave; see --list-faults"
+    )
+    simulate.add_argument(
+        "--envelope", choices=["data", "flat", "payload"], default="data", help="where messages carry their fields"
+    )
+    simulate.add_argument("--bursty", action="store_true", help="leave gaps of 200 to 400 ms in the replies")
     simulate.add_argument("--list-faults", action="store_true", help="list the faults there are")
     simulate.add_argument("--record", type=Path, metavar="DIR", help="save what is received")
     return parser
@@ -126,24 +133,23 @@ def _demo(options: argparse.Namespace) -> int:
 
 
 def _simulate(options: argparse.Namespace) -> int:
-    from voicebox.simulator import faults  # noqa: PLC0415
+    from voicebox.simulator import command, faults  # noqa: PLC0415
 
     if options.list_faults:
         _say(faults.describe_faults())
         return 0
+    wanted = command.Options(
+        service=options.service,
+        brain=options.brain,
+        port=options.port,
+        faults=tuple(options.fault),
+        envelope=options.envelope,
+        bursty=options.bursty,
+        record=options.record,
+    )
     stop_logging = logs.setup("info")
     try:
-        asyncio.run(_serve_simulator(options))
+        asyncio.run(command.serve(wanted, _say))
     finally:
         stop_logging()
     return 0
-
-
-async def _serve_simulator(options: argparse.Namespace) -> None:
-    """Until it is interrupted."""
-    from voicebox.simulator import Simulator  # noqa: PLC0415
-
-    simulator = Simulator(brain=options.brain, port=options.port, faults=options.fault, record=options.record)
-    async with simulator:
-        _say(simulator.owner_hint)
-        await asyncio.get_running_loop().create_future()

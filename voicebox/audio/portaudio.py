@@ -56,8 +56,8 @@ def _hush() -> None:
 
 
 def _forget_configuration() -> None:
-    """To list its devices ALSA loads every plugin there is, video codecs among them: give those 11 MB back. What an open
-    stream uses stays. On the keeper's thread only: ALSA must not be opening anything meanwhile."""
+    """To list its devices ALSA loads every plugin there is, video codecs among them: give those 11 MB back. What open
+    streams use stays. On the keeper's thread only: ALSA must not be opening anything meanwhile."""
     with suppress(OSError, AttributeError):
         ctypes.CDLL("libasound.so.2").snd_config_update_free_global()
 
