@@ -153,3 +153,44 @@ def test_without_a_pin_gpiozero_is_not_even_imported() -> None:
         "sys.exit('gpiozero' in sys.modules)\n"
     )
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+@pytest.mark.usefixtures("factory")
+def test_pulses_begin_and_stop_on_all_pins_together_oldest_first(
+    loop: ManualLoop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """lgpio's pulse thread may spin for ever when a pin stops while one that began before it goes on."""
+    light = GpioLight(LightOptions(led=LED, rgb=RGB, brightness=0.9), loop)
+    changes: list[tuple[str, bool]] = []
+    set_frequency = MockPWMPin._set_frequency
+
+    def noted(pin: MockPWMPin, value: float | None) -> None:
+        changes.append((pin.info.name, value is not None))
+        set_frequency(pin, value)
+
+    monkeypatch.setattr(MockPWMPin, "_set_frequency", noted)
+    for scene in (*Scene, *reversed(Scene)):
+        light.show(scene)
+        loop.advance(1.7)
+    light.show(Scene.IDLE)
+    pins = [f"GPIO{number}" for number in (LED, *RGB)]
+    rounds = [changes[i : i + 4] for i in range(0, len(changes), 4)]
+    assert len(rounds) > 10
+    assert all([name for name, _ in round_] == pins for round_ in rounds)
+    assert all(len({on for _, on in round_}) == 1 for round_ in rounds)
+    light.close()
+
+
+def test_breathing_does_not_switch_the_pulses(
+    factory: MockFactory, loop: ManualLoop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each switch would show as a flicker at the top and bottom of the breath."""
+    light = GpioLight(LightOptions(led=LED), loop)
+    light.show(Scene.CONNECTING)
+    assert factory.pin(LED).frequency is not None
+    monkeypatch.setattr(MockPWMPin, "_set_frequency", lambda *_: pytest.fail("pulses switched"))
+    for scene in (Scene.CONNECTING, Scene.THINKING, Scene.SPEAKING, Scene.STARTING):
+        light.show(scene)
+        loop.advance(10)
+    monkeypatch.undo()
+    light.close()

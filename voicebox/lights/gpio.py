@@ -4,7 +4,6 @@ import asyncio
 import logging
 from collections.abc import Callable
 from contextlib import ExitStack
-from functools import partial
 from typing import Any
 
 from voicebox import pins
@@ -16,27 +15,9 @@ from voicebox.lights.patterns import PATTERNS, Colour
 _log = logging.getLogger(__name__)
 
 _PWM = 100
-"""Hz: beyond what the eye sees, and cheap where the driver makes the pulses in software."""
+"""Hz: faster than the eye, and cheap for a driver that makes the pulses in software."""
 
 _MEND = 'Mend that, or set lights.backend = "none".'
-
-
-class _Lamp:
-    """One pin. Full and dark are plain levels: the driver's pulse generator runs only for what lies between."""
-
-    def __init__(self, device: Any, part: Callable[[Colour], float]) -> None:  # noqa: ANN401 # gpiozero has no types
-        self._device = device
-        self._part = part
-        self._duty = 0.0
-
-    def draw(self, colour: Colour) -> None:
-        duty = round(self._part(colour) ** 2, 2)  # the eye sees about the square root of the light there is
-        if duty == self._duty:
-            return
-        if (duty in (0, 1)) or (self._duty in (0, 1)):
-            self._device.frequency = None if duty in (0, 1) else _PWM
-        self._device.value = duty
-        self._duty = duty
 
 
 class GpioLight:
@@ -52,14 +33,15 @@ class GpioLight:
         self._closed = False
         self._failed = False
         self._animation = Animation(loop, self._draw)
-        self._open_pins = ExitStack()
-        self._lamps = self._open(options)
+        self._shown: tuple[float, ...] | None = None  # duty cycles; None: not known
+        self._parts = tuple(part for _, part in _wiring(options))
+        self._devices, self._open_pins = _open(options)
 
     def show(self, scene: Scene) -> None:
         if self._closed or scene is self._scene:
             return
         self._scene = scene
-        if self._lamps:
+        if self._devices:
             self._animation.play(PATTERNS[scene])
 
     def close(self) -> None:
@@ -70,36 +52,56 @@ class GpioLight:
         self._draw((0.0, 0.0, 0.0))
         self._guarded(self._open_pins.close)
 
-    def _open(self, options: LightOptions) -> list[_Lamp]:
-        wiring = _wiring(options)
-        if not wiring:
-            return []
-        names = ", ".join(f"GPIO{pin}" for pin, _ in wiring)
-        with pins.opening(f"The light on {names}", _MEND), ExitStack() as opened:
-            from gpiozero import PWMLED  # noqa: PLC0415 # 50 ms and 11 MB, only for those who have a pin to drive
-
-            lamps = []
-            for pin, part in wiring:
-                device = PWMLED(pin, active_high=options.active_high, frequency=None)
-                opened.callback(device.close)
-                lamps.append(_Lamp(device, part))
-            self._open_pins = opened.pop_all()
-        return lamps
-
     def _draw(self, colour: Colour) -> None:
-        red, green, blue = colour
-        scaled = red * self._brightness, green * self._brightness, blue * self._brightness
-        for lamp in self._lamps:
-            self._guarded(partial(lamp.draw, scaled))
+        # The eye sees about the square root of the light there is.
+        duties = tuple(round((part(colour) * self._brightness) ** 2, 2) for part in self._parts)
+        before, self._shown = self._shown, None
+        if duties == before or self._guarded(lambda: self._write(duties, before)):
+            self._shown = duties
 
-    def _guarded(self, work: Callable[[], None]) -> None:
-        """A light that fails must not stop a conversation."""
+    def _write(self, duties: tuple[float, ...], before: tuple[float, ...] | None) -> None:
+        """Full and dark are plain levels: pulses are made, in software, only for what lies between.
+
+        All pins have pulses or none, and they stop in the order in which they began: where a pin stops that began
+        after another that goes on, lgpio's pulse thread loses step and may spin at 100 % CPU from then on.
+        """
+        begin_or_stop = before is None or _pulsed(before) is not _pulsed(duties)
+        for i, (device, duty) in enumerate(zip(self._devices, duties, strict=True)):
+            if begin_or_stop:
+                device.frequency = _PWM if _pulsed(duties) else None
+            if begin_or_stop or before is None or before[i] != duty:
+                device.value = duty
+
+    def _guarded(self, work: Callable[[], None]) -> bool:
+        """Whether ``work`` went well. A light that fails must not stop a conversation."""
         try:
             work()
         except Exception as error:  # noqa: BLE001 # lgpio's errors have no base class but Exception
             if not self._failed:
                 _log.warning("The light on its GPIO pins fails: %s: %s", type(error).__name__, error)
             self._failed = True
+            return False
+        return True
+
+
+def _open(options: LightOptions) -> tuple[list[Any], ExitStack]:
+    """The devices of ``_wiring``, dark, and what gives their pins back."""
+    wiring = _wiring(options)
+    if not wiring:
+        return [], ExitStack()
+    names = ", ".join(f"GPIO{pin}" for pin, _ in wiring)
+    with pins.opening(f"The light on {names}", _MEND), ExitStack() as opened:
+        from gpiozero import PWMLED  # noqa: PLC0415 # 50 ms and 11 MB, only for those who have a pin to drive
+
+        # Entered one by one: where the second pin cannot be had, the first is given back.
+        devices = [
+            opened.enter_context(PWMLED(pin, active_high=options.active_high, frequency=None)) for pin, _ in wiring
+        ]
+        return devices, opened.pop_all()
+
+
+def _pulsed(duties: tuple[float, ...]) -> bool:
+    return any(0 < duty < 1 for duty in duties)
 
 
 def _wiring(options: LightOptions) -> list[tuple[int, Callable[[Colour], float]]]:

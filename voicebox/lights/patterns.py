@@ -44,7 +44,8 @@ def _solid(level: float) -> tuple[Step, ...]:
 
 
 def _breathe(seconds: float, low: float) -> tuple[Step, ...]:
-    return Step(seconds / 2, low, 1.0), Step(seconds / 2, 1.0, low)
+    """Never quite dark or full: those are no pulses on a pin, and each change between the two ways shows."""
+    return Step(seconds / 2, low, 0.95), Step(seconds / 2, 0.95, low)
 
 
 def _blink(times: int) -> tuple[Step, ...]:
@@ -53,9 +54,9 @@ def _blink(times: int) -> tuple[Step, ...]:
 
 
 PATTERNS: dict[Scene, Pattern] = {
-    Scene.STARTING: Pattern(WHITE, _breathe(4.0, low=0.1)),
+    Scene.STARTING: Pattern(WHITE, _breathe(4.0, low=0.15)),
     Scene.IDLE: Pattern(WHITE, _solid(0.0)),
-    Scene.CONNECTING: Pattern(BLUE, _breathe(0.4, low=0.0)),
+    Scene.CONNECTING: Pattern(BLUE, _breathe(0.4, low=0.1)),
     Scene.LISTENING: Pattern(BLUE, _solid(1.0)),
     Scene.THINKING: Pattern(CYAN, _breathe(1.0, low=0.3)),
     Scene.SPEAKING: Pattern(GREEN, _breathe(2.4, low=0.3)),
