@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from voicebox import logs
-from voicebox import logs
 from voicebox.audio.base import CAPTURE_RATE, MAX_BUFFERED, Backend, Block, Handlers
 from voicebox.audio.pcm import SpeechGate, from_bytes
 from voicebox.box import Box, Step
@@ -147,11 +146,12 @@ class App:
             else:
                 failed.set_exception(error)
 
+        before = self._loop.get_exception_handler()
         self._loop.set_exception_handler(handle)
         try:
             await failed
         finally:
-            self._loop.set_exception_handler(None)
+            self._loop.set_exception_handler(before)
 
     # what the devices report
 
