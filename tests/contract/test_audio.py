@@ -102,6 +102,21 @@ class TestReply:
 
         box.run(test)
 
+    def test_finished_when_the_card_holds_the_last_of_it_is_drained_after_that(self, box: Box) -> None:
+        reply = noise(0.1, seed=16)
+
+        async def test(box: Box) -> None:
+            box.backend.speaker.play(1, reply.tobytes())
+            async with asyncio.timeout(10):
+                while box.backend.speaker.buffered:
+                    await asyncio.sleep(0.001)
+            box.backend.speaker.finish(1)
+            await box.until(lambda: box.drained == [1])
+            await box.listen(2_400)
+            assert box.drained_at[0] >= find(reply, box.heard()) + reply.size - box.tolerance
+
+        box.run(test)
+
     def test_replies_follow_each_other_without_a_gap(self, box: Box) -> None:
         first, second = noise(0.3, seed=3), noise(0.3, seed=4)
 

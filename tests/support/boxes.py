@@ -73,8 +73,16 @@ class Box(ABC):
         """All that has left the speaker so far."""
 
     @abstractmethod
+    def clock(self) -> float:
+        """The world's time in seconds."""
+
+    @abstractmethod
+    def index(self, moment: float) -> int:
+        """The sample of ``heard`` that left the speaker at this time; the more is recorded, the surer."""
+
     def now(self) -> int:
         """The sample of ``heard`` that is leaving the speaker now."""
+        return self.index(self.clock())
 
     @abstractmethod
     async def listen(self, samples: int) -> None:
@@ -110,8 +118,11 @@ class WavBox(Box):
         samples: Samples = self.backend.spk
         return samples
 
-    def now(self) -> int:
-        return round((asyncio.get_running_loop().time() - self._start) * PLAYBACK_RATE)
+    def clock(self) -> float:
+        return asyncio.get_running_loop().time()
+
+    def index(self, moment: float) -> int:
+        return round((moment - self._start) * PLAYBACK_RATE)
 
     async def listen(self, samples: int) -> None:
         await asyncio.sleep(samples / PLAYBACK_RATE)
@@ -140,8 +151,11 @@ class PulseBox(Box):
         assert self._recording is not None
         return self._recording.samples
 
-    def now(self) -> int:
-        return self._recording.index(time.monotonic()) if self._recording else 0
+    def clock(self) -> float:
+        return time.monotonic()
+
+    def index(self, moment: float) -> int:
+        return self._recording.index(moment) if self._recording else 0
 
     async def listen(self, samples: int) -> None:
         assert self._recording is not None

@@ -62,6 +62,13 @@ def _forget_configuration() -> None:
         ctypes.CDLL("libasound.so.2").snd_config_update_free_global()
 
 
+def _hurry() -> None:
+    """Put the calling thread before ordinary work: it has 5 ms. Needs root or LimitRTPRIO; without, it works as well
+    as the machine is idle."""
+    with suppress(OSError):
+        os.sched_setscheduler(0, os.SCHED_RR | os.SCHED_RESET_ON_FORK, os.sched_param(5))
+
+
 def _cards() -> dict[str, str]:
     try:
         return devices.parse_cards(Path("/proc/asound/cards").read_text(encoding="utf-8"))
@@ -169,6 +176,7 @@ class _Stream:
         self.beat = time.monotonic()
         if self._first:
             self._first = False
+            _hurry()
             self.outage = Outage()
             self._on_first(self.kind)
 
