@@ -238,9 +238,11 @@ def _spoken(model: str) -> str:
 
 def _policy(settings: Settings) -> Policy:
     conversation = settings.conversation
+    parrot = settings.service == SIMULATOR and settings.simulator.brain == "parrot"
     return Policy(
         full_duplex=settings.audio.duplex == "full",
-        preroll=settings.wake.preroll_ms * CAPTURE_RATE // 1000,
+        # a parrot that heard the wake word would say it, and wake the box with it
+        preroll=0 if parrot else settings.wake.preroll_ms * CAPTURE_RATE // 1000,
         connect_timeout=conversation.connect_timeout_s,
         listen_timeout=conversation.listen_timeout_s,
         utterance_timeout=conversation.utterance_timeout_s,
