@@ -165,20 +165,22 @@ def test_pulses_begin_and_stop_on_all_pins_together_oldest_first(
     set_frequency = MockPWMPin._set_frequency
 
     def noted(pin: MockPWMPin, value: float | None) -> None:
-        changes.append((pin.info.name, value is not None))
+        if (value is None) is not (pin._frequency is None):
+            changes.append((pin.info.name, value is not None))
         set_frequency(pin, value)
 
     monkeypatch.setattr(MockPWMPin, "_set_frequency", noted)
     for scene in (*Scene, *reversed(Scene)):
         light.show(scene)
         loop.advance(1.7)
-    light.show(Scene.IDLE)
+    light.show(Scene.THINKING)
+    light.close()
     pins = [f"GPIO{number}" for number in (LED, *RGB)]
     rounds = [changes[i : i + 4] for i in range(0, len(changes), 4)]
     assert len(rounds) > 10
     assert all([name for name, _ in round_] == pins for round_ in rounds)
     assert all(len({on for _, on in round_}) == 1 for round_ in rounds)
-    light.close()
+    assert not rounds[-1][0][1]
 
 
 def test_breathing_does_not_switch_the_pulses(
