@@ -9,7 +9,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
 # PyAudio and systemd-python are built here: they come without wheels.
 BUILD_PACKAGES=(python3 python3-venv python3-dev gcc libc6-dev pkg-config portaudio19-dev libsystemd-dev)
 # Sound devices without a sound card, voices to listen to, and what the checks run.
-TEST_PACKAGES=(pulseaudio pulseaudio-utils libasound2-plugins alsa-utils espeak-ng flite sox systemd shellcheck)
+TEST_PACKAGES=(pulseaudio pulseaudio-utils libasound2-plugins alsa-utils espeak-ng flite sox systemd procps shellcheck)
 
 say() { printf '%s: %s\n' "${0##*/}" "$*" >&2; }
 
