@@ -109,7 +109,7 @@ class TestReply:
             box.backend.speaker.play(1, reply.tobytes())
             async with asyncio.timeout(10):
                 while box.backend.speaker.buffered:
-                    await asyncio.sleep(0.001)
+                    await box.listen(24)
             box.backend.speaker.finish(1)
             await box.until(lambda: box.drained == [1])
             await box.listen(2_400)

@@ -1,6 +1,7 @@
 """Two boxes with ears and mouth for the audio contract: arrays in virtual time, and PulseAudio in real time."""
 
 import asyncio
+import itertools
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
@@ -10,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tests.support.pulse import PulseServer, Recording
-from voicebox.audio.base import PLAYBACK_RATE, Block, Handlers
+from voicebox.audio.base import BLOCK, PLAYBACK_RATE, Block, Handlers
 from voicebox.audio.portaudio import PortAudioBackend
 from voicebox.audio.wavfile import WavBackend
 from voicebox.virtualtime import run_virtual
@@ -138,11 +139,26 @@ class PulseBox(Box):
         self.backend = PortAudioBackend("box_mic", "box_speaker")
 
     def run(self, test: Callable[[Box], Awaitable[None]]) -> None:
-        async def main() -> None:
-            with self.pulse.record() as self._recording:
-                await self._started(test)
+        for attempts_left in (2, 1, 0):
+            try:
+                asyncio.run(self._recorded(test))
+            except AssertionError:
+                if not attempts_left or not self._starved:
+                    raise
+                self.__init__(self.pulse)  # type: ignore[misc]  # the same box as new
+            else:
+                return
 
-        asyncio.run(main())
+    async def _recorded(self, test: Callable[[Box], Awaitable[None]]) -> None:
+        with self.pulse.record() as self._recording:
+            await self._started(test)
+
+    @property
+    def _starved(self) -> bool:
+        """Whether this machine was too busy for sound: a card ran dry or over, and says so. What was recorded then
+        says nothing about the promises; whether it happens too often is measured by scripts/bench."""
+        gaps = (b.position - a.position != BLOCK for a, b in itertools.pairwise(self.blocks))
+        return self.backend.speaker.underruns > 0 or any(gaps)
 
     async def say(self, samples: Samples) -> None:
         await asyncio.to_thread(self.pulse.say, samples)

@@ -15,6 +15,7 @@ from voicebox.audio.base import PLAYBACK_RATE, Flushed
 
 FADE = 0.003
 """Seconds over which a flush falls silent."""
+_TOLD_WITHIN = 0.1  # seconds
 _WIDTH = 2  # bytes of one sample
 
 
@@ -150,8 +151,8 @@ class Playback:
         return b"".join(pieces).ljust(frames * _WIDTH, b"\0")
 
     def xrun(self) -> None:
-        """The card ran dry by itself."""
-        self.underruns += bool(self._queue)
+        """The card ran dry by itself; it tells a few periods later."""
+        self.underruns += bool(self._queue) or (self._handed[0] > 0 and self._idle < _TOLD_WITHIN)
 
     # --- under the lock ----------------------------------------------------------------------------------------------
 
