@@ -24,7 +24,7 @@ TOP = ("voicebox.app", "voicebox.cli", "voicebox.__main__", "voicebox.demo")
 MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "voicebox.errors": (),
     "voicebox.redact": (),
-    "voicebox.settings": ("voicebox.services.base",),
+    "voicebox.settings": ("voicebox.services.base", "voicebox.lights.base"),
     "voicebox.logs": ("voicebox.systemd",),
     "voicebox.lights": ("voicebox.pins",),
     "voicebox.buttons": ("voicebox.pins",),

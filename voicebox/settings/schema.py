@@ -11,6 +11,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr,
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from voicebox.lights.base import discover as lights
 from voicebox.services.base import ServiceSettings
 from voicebox.settings.credentials import Credentials
 from voicebox.settings.sources import Layer, Layers
@@ -61,7 +62,7 @@ class Conversation(Section):
 
 
 class Lights(Section):
-    backend: Literal["gpio", "terminal", "none"] = "gpio"
+    backend: str = "gpio"  # limited to what there is, by ``schema``
     led: Annotated[Pin | None, Off] = 25
     rgb: Annotated[tuple[Pin, Pin, Pin] | None, Off] = None
     active_high: StrictBool = True
@@ -145,6 +146,9 @@ def schema(services: Mapping[str, type[ServiceSettings]]) -> type[Settings]:
     """Settings with one section per service, and ``service`` limited to what there is."""
     sections: dict[str, Any] = {name: (section, Field(default_factory=section)) for name, section in services.items()}
     sections["service"] = (Literal[(SIMULATOR, *sorted(services))], SIMULATOR)
+    backend: Any = (Literal[tuple(lights())], "gpio")
+    section = create_model("Lights", __base__=Lights, backend=backend)
+    sections["lights"] = (section, section())
     model = create_model("Settings", __base__=Settings, **sections)
     model.services = dict(services)
     return model
