@@ -70,11 +70,16 @@ def test_without_credentials_it_says_which_are_missing(module: ModuleType) -> No
 
 
 def test_without_settings_it_dials_or_names_the_one_that_is_missing(module: ModuleType) -> None:
-    adapter = module.Service(module.Settings())
+    problem = _problem(module.Service(module.Settings()), credentials(module))
+    assert not problem or any(f".{name}" in problem for name in module.Settings.model_fields)
+
+
+def _problem(adapter: Adapter, secrets: dict[str, str]) -> str:
     try:
-        adapter.dial(credentials(module), NOW)
+        adapter.dial(secrets, NOW)
     except ConfigError as error:
-        assert any(f".{name}" in str(error) for name in module.Settings.model_fields)
+        return str(error)
+    return ""
 
 
 def test_com_02_the_address_hides_its_secrets(module: ModuleType) -> None:

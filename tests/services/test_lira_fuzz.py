@@ -22,20 +22,9 @@ json_values = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
     max_leaves=6,
 )
-FIELDS = ("sessionId", "session_id", "participants", "participant", "action", "speaker", "text", "timestamp", "role")
-FIELDS += (
-    "is_ai",
-    "duration",
-    "settings",
-    "task",
-    "code",
-    "message",
-    "type",
-    "data",
-    "payload",
-    "TYPE",
-    "fields",
-    "self",
+FIELDS = (
+    *("sessionId", "session_id", "participants", "participant", "action", "speaker", "text", "timestamp", "role"),
+    *("is_ai", "duration", "settings", "task", "code", "message", "type", "data", "payload", "TYPE", "fields", "self"),
 )
 CODES = ("SESSION_NOT_FOUND", "UNAUTHORIZED", "ALREADY_JOINED", "RATE_LIMITED")
 
@@ -158,6 +147,7 @@ def _act(adapter: Service, action: str | bytes) -> list[Effect]:
     if action == "release":
         return list(adapter.later("release"))
     if action == "redial":
-        redial(adapter, now=0.0)
+        adapter._refused_token = ""  # as if the owner had stored a new one
+        redial(adapter)
         return []
     return list(adapter.received(action))
