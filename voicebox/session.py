@@ -1,4 +1,4 @@
-"""The live connection to a service: dial, pump, keep alive, hang up, back off. The only importer of websockets.
+"""The live connection to a service: dial, pump, keep alive, hang up, back off. The only client of websockets.
 
 The adapter knows the protocol, this room knows the network. ``open`` and ``close`` say what the core wants; ``run`` is
 the one task that makes it so.
@@ -112,7 +112,10 @@ class Session:
 
     async def run(self) -> None:
         """Keep what the core wants true, for ever."""
+        me = asyncio.current_task()
         while True:
+            if me is not None and me.cancelling():  # a task group prefers what its tasks raised and forgets it
+                raise asyncio.CancelledError
             await self._wanted.wait()
             self._leaving.clear()
             await self._wait_turn()
