@@ -57,7 +57,7 @@ def test_every_kind_of_message_is_tried_below() -> None:
 @pytest.mark.parametrize("envelope", ENVELOPES)
 @pytest.mark.parametrize("kind", MESSAGES)
 def test_lira_23_each_envelope_gives_the_same_event(kind: str, envelope: Envelope) -> None:
-    """LIRA-11, 21, 24, 25, 26, 27, 28, 29, 30, 36; A1.2 a"""
+    """LIRA-11, LIRA-21, LIRA-24, LIRA-25, LIRA-26, LIRA-28, LIRA-29, LIRA-30, LIRA-36; A1.2 a"""
     fields, expected = MESSAGES[kind]
     assert events(feed(joined(), says(kind, envelope, **fields))) == expected
 
