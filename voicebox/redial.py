@@ -32,6 +32,8 @@ def explain(error: Exception) -> str:
         return f"the server's certificate is not valid: {error.verify_message} (is this box's clock right?)"
     if isinstance(error, socket.gaierror):
         return "the server's name cannot be resolved: no network, or a typing error in the url"
+    if isinstance(error, ConnectionRefusedError):
+        return "nobody answers at the server's address (connection refused)"
     if isinstance(error, OSError):
         return redact(error.strerror or str(error))
     return redact(str(error)) or type(error).__name__

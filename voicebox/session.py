@@ -112,10 +112,7 @@ class Session:
 
     async def run(self) -> None:
         """Keep what the core wants true, for ever."""
-        me = asyncio.current_task()
         while True:
-            if me is not None and me.cancelling():  # a task group prefers what its tasks raised and forgets it
-                raise asyncio.CancelledError
             await self._wanted.wait()
             self._leaving.clear()
             await self._wait_turn()
@@ -211,28 +208,38 @@ class Session:
         """Pump until the connection ends, whoever ends it."""
         self._begin(connection)
         by_us = False
-        why = ""
         try:
-            async with asyncio.TaskGroup() as pumps:
-                pumps.create_task(self._receive(connection), name="receive")
-                pumps.create_task(self._transmit(connection), name="transmit")
-                pumps.create_task(self._keep_alive(connection), name="keep-alive")
-                pumps.create_task(self._expect_ready(), name="expect-ready")
-                pumps.create_task(self._expect_leaving(), name="expect-leaving")
-        except* _Goodbye:
-            by_us = True
-        except* ConnectionClosed as closed:
-            why = explain(closed)
-        except* VoiceboxError as error:
-            why = str(error.exceptions[0])
+            ends = await self._pump(connection)
+            by_us = any(isinstance(end, _Goodbye) for end in ends)
         finally:
             await self._hang_up(connection, polite=by_us)
         if self._hangup is not None:
             return Verdict(retry=self._hangup.retry), self._hangup.reason
         if by_us:
             return None
-        code = connection.close_code or 1006
-        return self._adapter.closed(code, connection.close_reason or ""), why or f"closed with {code}"
+        return self._adapter.closed(connection.close_code or 1006, connection.close_reason or ""), explain(ends[0])
+
+    async def _pump(self, connection: ClientConnection) -> list[Exception]:
+        """Returns what ended it: _Goodbye, ConnectionClosed or a ProtocolError. Not a task group: a cancellation that
+        comes with one of these must not get lost."""
+        pumps = [
+            asyncio.create_task(self._receive(connection), name="receive"),
+            asyncio.create_task(self._transmit(connection), name="transmit"),
+            asyncio.create_task(self._keep_alive(connection), name="keep-alive"),
+            asyncio.create_task(self._expect_ready(), name="expect-ready"),
+            asyncio.create_task(self._expect_leaving(), name="expect-leaving"),
+        ]
+        try:
+            await asyncio.wait(pumps, return_when=asyncio.FIRST_EXCEPTION)
+        finally:
+            for pump in pumps:
+                pump.cancel()
+            ends = await asyncio.gather(*pumps, return_exceptions=True)
+        raised = [end for end in ends if isinstance(end, Exception)]
+        for error in raised:
+            if not isinstance(error, _Goodbye | ConnectionClosed | ProtocolError):
+                raise error
+        return raised
 
     def _begin(self, connection: ClientConnection) -> None:
         self._connection = connection
