@@ -10,17 +10,29 @@ import random
 import socket
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from contextlib import suppress
-from typing import Any
+from typing import Any, TypeVar
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
 
-from voicebox.core.events import Category, Event, ServiceError, SessionEnded, SessionLost, SessionReady
+from voicebox.core.events import Category, Event, ReplyAudio, ServiceError, SessionEnded, SessionLost, SessionReady
 from voicebox.errors import AuthError, ProtocolError, VoiceboxError
 from voicebox.redial import backoff, explain
-from voicebox.services.base import Adapter, Dial, Effect, Hangup, Later, Send, Verdict
+from voicebox.services.base import (
+    Adapter,
+    Dial,
+    Effect,
+    Hangup,
+    HttpAnswer,
+    HttpRequest,
+    Later,
+    Remember,
+    Send,
+    Sound,
+    Verdict,
+)
 from voicebox.uplink import Mark, Uplink
 
 GOODBYE = 1.0  # seconds for the last messages and the closing handshake
@@ -31,6 +43,19 @@ SEND_TIMEOUT_MS = 5_000  # unacknowledged data older than this breaks the link (
 
 _websockets_log = logging.getLogger(__name__).getChild("websockets")
 _websockets_log.setLevel(logging.WARNING)  # below that it shows every header and message, the token among them
+
+
+T = TypeVar("T")
+
+
+async def no_http(request: HttpRequest) -> HttpAnswer:
+    """Stands where a service needs no HTTP."""
+    return HttpAnswer(0, f"{request.purpose}: this box makes no HTTP requests")
+
+
+def no_decoder(_sound: Sound) -> bytes:
+    """Stands where a service sends plain PCM."""
+    return b""
 
 
 class _Goodbye(Exception):  # noqa: N818  # ends the pumps in good order; not an error
@@ -49,6 +74,9 @@ class Session:
         credentials: Callable[[], Mapping[str, str]],
         has_room: Callable[[], bool] = lambda: True,
         ping_interval: float | None = None,
+        exchange: Callable[[HttpRequest], Coroutine[Any, Any, HttpAnswer]] = no_http,
+        decoder: Callable[[Sound], bytes] = no_decoder,
+        remember: Callable[[Remember], None] = lambda _: None,
         wall_clock: Callable[[], float] = time.time,
         dice: Callable[[], float] = random.random,
     ) -> None:
@@ -58,6 +86,9 @@ class Session:
         self._credentials = credentials
         self._has_room = has_room
         self._ping_interval = ping_interval or adapter.capabilities.ping_interval
+        self._exchange = exchange
+        self._decoder = decoder
+        self._remember = remember
         self._wall_clock = wall_clock
         self._dice = dice
         self._wanted = asyncio.Event()
@@ -152,13 +183,13 @@ class Session:
         """One connection from dialling to its end: what that end means, and in words; None if we left."""
         self._dialled = asyncio.get_running_loop().time()
         try:
-            dial, warnings = self._adapter.dial(self._credentials(), self._wall_clock())
+            step = await self._prepare()
+            if isinstance(step, Verdict):
+                return step, "the service refused the session"
+            connection = await self._dial(step)
         except VoiceboxError as error:
             category = Category.AUTH if isinstance(error, AuthError) else Category.CONFIG
             return Verdict(retry=False, effects=(SessionEnded(str(error), category),)), str(error)
-        self._perform(warnings)
-        try:
-            connection = await self._dial(dial)
         except InvalidStatus as error:
             status = error.response.status_code
             return self._adapter.refused(status, dict(error.response.headers.raw_items())), f"HTTP {status}"
@@ -177,6 +208,29 @@ class Session:
             self._attempt = 0
         return outcome
 
+    async def _prepare(self) -> Dial | Verdict:
+        """Ask the adapter where to connect, and make the HTTP exchanges it wants before."""
+        step, effects = self._adapter.dial(self._credentials(), self._wall_clock())
+        self._perform(effects)
+        while isinstance(step, HttpRequest):
+            answer = await self._unless_leaving(self._exchange(step))
+            step, effects = self._adapter.answered(step, answer)
+            self._perform(effects)
+        return step
+
+    async def _unless_leaving(self, work: Coroutine[Any, Any, T]) -> T:
+        """The work's result; _Goodbye if nobody wants it any more before it is there."""
+        attempt = asyncio.ensure_future(work)
+        leaving = asyncio.ensure_future(self._leaving.wait())
+        try:
+            await asyncio.wait({attempt, leaving}, return_when=asyncio.FIRST_COMPLETED)
+            if not attempt.done():
+                raise _Goodbye
+            return attempt.result()
+        finally:
+            leaving.cancel()
+            attempt.cancel()  # does nothing where it has succeeded
+
     async def _dial(self, dial: Dial) -> ClientConnection:
         """Open the WebSocket; _Goodbye if nobody wants it any more before it is open."""
 
@@ -193,16 +247,7 @@ class Session:
                 logger=_websockets_log,
             )
 
-        attempt = asyncio.ensure_future(dialling())
-        leaving = asyncio.ensure_future(self._leaving.wait())
-        try:
-            await asyncio.wait({attempt, leaving}, return_when=asyncio.FIRST_COMPLETED)
-            if not attempt.done():
-                raise _Goodbye
-            return attempt.result()
-        finally:
-            leaving.cancel()
-            attempt.cancel()  # does nothing where it has succeeded
+        return await self._unless_leaving(dialling())
 
     async def _converse(self, connection: ClientConnection) -> tuple[Verdict, str] | None:
         """Pump until the connection ends, whoever ends it."""
@@ -355,6 +400,10 @@ class Session:
                     self._uplink.available.set()
                 case Later():
                     self._start_timer(effect)
+                case Sound():
+                    self._decode(effect)
+                case Remember():
+                    self._remember(effect)
                 case Hangup():
                     self._hangup = effect
                 case SessionReady():
@@ -366,6 +415,11 @@ class Session:
                     self._report(effect)
                 case _:
                     self._report(effect)
+
+    def _decode(self, sound: Sound) -> None:
+        pcm = self._decoder(sound)
+        if pcm:
+            self._report(ReplyAudio(sound.reply_id, pcm))
 
     def _report(self, event: Event) -> None:
         """Once we are leaving, nothing the session says is news."""

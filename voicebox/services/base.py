@@ -14,13 +14,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from types import ModuleType
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Literal, Protocol
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict
 
 from voicebox.core.events import Event, SessionWarning
-from voicebox.errors import AuthError, ConfigError
+from voicebox.errors import AuthError, ConfigError, ProtocolError
 from voicebox.redact import redact
 
 
@@ -40,11 +40,31 @@ class Capabilities:
     name: str
     uplink_rate: int = 16_000  # Hz, s16le mono
     uplink_chunk: int = 1_600  # samples in one message
+    streams: bool = True  # false: takes whole utterances, so the device finds where each begins and ends
     server_interrupts: bool = True  # the service tells us when it was interrupted
     text_input: bool = False
-    ping_interval: float = 20.0  # seconds between WebSocket pings
+    user_partials: bool = False
+    assistant_text: Literal["none", "whole", "streamed"] = "whole"
+    emotions: bool = False
+    tasks: bool = False
+    participants: bool = False
+    resumes: bool = False  # a conversation goes on after a reconnection
+    downlink: str = "PCM 24 kHz"  # in words, for docs/services.md
+    auth: str = ""  # in words
+    ping_interval: float = 5.0  # seconds between WebSocket pings
     ready_timeout: float = 10.0  # seconds from dialling to SessionReady
+    session_limit: float | None = None  # seconds until the service hangs up; we redial before, in a quiet moment
     max_message: int = 2**20  # bytes
+    rates: tuple["Rate", ...] = ()  # what may be sent how often
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """At most ``messages`` of a kind within ``seconds``; the session waits before it would send more."""
+
+    kind: Literal["audio", "text", "any"]
+    messages: int
+    seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +72,28 @@ class Send:
     """A WebSocket message to send: str for a text frame, bytes for a binary one."""
 
     message: str | bytes = field(repr=False)
+    is_audio: bool = False  # counted as audio, whatever its form
+
+
+@dataclass(frozen=True, slots=True)
+class Sound:
+    """Sound of a reply that is not plain PCM at 24 kHz: the next piece of an encoded stream (MP3, WAV, Ogg, FLAC, told
+    apart by their first bytes). ``whole``: the piece is a file of its own. ``last``: nothing of this reply follows.
+    The session turns it into ReplyAudio; what cannot be decoded is counted and left out."""
+
+    reply_id: int
+    data: bytes = field(repr=False)
+    whole: bool = False
+    last: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Remember:
+    """A secret of the service's making, to be kept for the next ``dial`` (None: to be forgotten). It then is among the
+    credentials under this name."""
+
+    name: str
+    value: str | None = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +124,28 @@ class Dial:
         return redact(self.url)
 
 
-Effect = Event | Send | Later | Hangup
+@dataclass(frozen=True, slots=True)
+class HttpRequest:
+    """An HTTP exchange for the session to make. ``purpose`` names it for logs and for ``answered``; neither URL nor
+    headers nor body show themselves. Redirects to other hosts are not followed."""
+
+    purpose: str
+    method: Literal["GET", "POST"]
+    url: str = field(repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    json: Mapping[str, Any] | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class HttpAnswer:
+    """What came back. ``status`` 0: nothing, and ``text`` says why."""
+
+    status: int
+    text: str = field(default="", repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+
+Effect = Event | Send | Sound | Remember | Later | Hangup
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,14 +158,27 @@ class Verdict:
     retry_after: float = 0.0  # at least this many seconds
 
 
+Step = Dial | HttpRequest | Verdict
+"""On the way to a connection: dial, or an HTTP exchange first; or it is over before it began."""
+
+
 class Adapter(Protocol):
-    """One service's protocol. One instance lives as long as the daemon; ``dial`` begins a new connection."""
+    """One service's protocol. One instance lives as long as the daemon; ``dial`` begins a new connection. Adapters
+    inherit from this class: what has a body here needs none there."""
 
     capabilities: ClassVar[Capabilities]
 
-    def dial(self, credentials: Mapping[str, str], now: float) -> tuple[Dial, Sequence[Event]]:
-        """Where to connect, with freshly read credentials. ``now`` is the wall clock (Unix seconds), for tokens that
-        expire. Forgets the last connection; reply ids go on rising. Raises AuthError or ConfigError."""
+    def dial(self, credentials: Mapping[str, str], now: float) -> tuple["Step", Sequence[Effect]]:
+        """The first step of a new connection, with freshly read credentials. ``now`` is the wall clock (Unix seconds),
+        for tokens that expire. Forgets the last connection; reply ids go on rising. Raises AuthError or ConfigError."""
+
+    def answered(self, request: HttpRequest, answer: HttpAnswer) -> tuple["Step", Sequence[Effect]]:
+        """A step that was an HttpRequest has been made: what is next. Raises AuthError or ConfigError."""
+        raise ProtocolError(f"{request.purpose}: nobody asked for this answer (HTTP {answer.status})")
+
+    def afterwards(self) -> Sequence[HttpRequest]:
+        """The session is over: what is still to be sent by HTTP, each at most twice; failure does no harm."""
+        return ()
 
     def refused(self, status: int, headers: Mapping[str, str]) -> Verdict:
         """The upgrade was answered with this HTTP status instead of 101."""

@@ -28,6 +28,7 @@ from voicebox.errors import AuthError, ConfigError
 from voicebox.redact import redact
 from voicebox.services._replies import Replies
 from voicebox.services.base import (
+    Adapter,
     Capabilities,
     Dial,
     Effect,
@@ -79,11 +80,16 @@ class Settings(ServiceSettings):
 # --- the adapter ---------------------------------------------------------------------------------------------------
 
 
-class Service:
+class Service(Adapter):
     """Lira's protocol as a state machine without I/O. See services/base.py for what each method promises."""
 
     capabilities: ClassVar[Capabilities] = Capabilities(
-        name="lira", uplink_rate=16_000, uplink_chunk=1_600, server_interrupts=True, text_input=True
+        name="lira",
+        text_input=True,
+        tasks=True,
+        participants=True,
+        resumes=True,
+        auth="JWT in the address",
     )
 
     def __init__(self, settings: Settings) -> None:
