@@ -67,7 +67,8 @@ class PulseServer:
             f"module-null-sink norewinds=1 sink_name=speaker format=s16le channels=1 rate={SPEAKER_RATE}",
             f"module-null-sink norewinds=1 sink_name=mic format=s16le channels=1 rate={MIC_RATE}",
         ]
-        command = ["pulseaudio", "-n", "--daemonize=no", "--exit-idle-time=-1", "--use-pid-file=no", "--realtime=yes"]
+        command = ["setpriv", "--pdeathsig", "KILL", "--"]  # it ends with us, even if we are killed
+        command += ["pulseaudio", "-n", "--daemonize=no", "--exit-idle-time=-1", "--use-pid-file=no", "--realtime=yes"]
         command += ["--disallow-exit", "--log-level=error", *(f"--load={module}" for module in modules)]
         environment = {**os.environ, **self.env, "HOME": str(self.directory)}
         self._process = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
