@@ -95,6 +95,9 @@ class Playback:
             if queued is not None:
                 queued.last = True
                 return
+            if self._queue:  # nothing of it is left, but others sound yet
+                self._queue.append(_Segment(reply_id, b"", last=True))
+                return
             silent_at = max(self._clock(), self._until)
         self._drained_at(reply_id, silent_at)
 
