@@ -32,7 +32,9 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "voicebox.simulator": ("voicebox.wire", "voicebox.assets", "voicebox.audio.base", "voicebox.audio.pcm"),
     "voicebox.lead": ("voicebox.audio.base",),
     "voicebox.uplink": ("voicebox.audio.base", "voicebox.wake.base"),
-    "voicebox.session": ("voicebox.services.base", "voicebox.uplink", "voicebox.redial"),
+    "voicebox.session": ("voicebox.services.base", "voicebox.uplink", "voicebox.redial", "voicebox.websocket"),
+    "voicebox.websocket": ("voicebox.services.base", "voicebox.redial"),
+    "voicebox.redial": ("voicebox.services.base",),
     "voicebox.box": (
         "voicebox.audio.base",
         "voicebox.lead",
@@ -44,7 +46,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
 """What a room may use beyond EVERYWHERE: of other rooms their promises (base), never what is behind them."""
 
 LIBRARIES = {
-    "websockets": {"session.py", "simulator/server.py"},  # one for each end of the wire
+    "websockets": {"websocket.py", "simulator/server.py"},  # one for each end of the wire
     "gpiozero": {"pins.py", "buttons.py", "lights/gpio.py", "demo/finger.py"},
 }
 """The files that may import a library; one that is not named here is imported in a single file."""

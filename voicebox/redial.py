@@ -1,9 +1,15 @@
-"""When to dial again after a connection failed or broke, and how to tell the owner why. Pure."""
+"""When to dial again after a connection failed or broke, and how to tell the owner why."""
 
+import asyncio
 import socket
 import ssl
+from collections.abc import Callable
 
 from voicebox.redact import redact
+from voicebox.services.base import Verdict
+
+JUMP_EVERY = 5.0  # somebody waking the box may jump the queue this often (seconds)
+HEALTHY = 30.0  # a session that lived this long starts the back-off anew
 
 _LONGEST_EXPONENT = 16  # the delays have long reached their limit; a box that runs for a year must not overflow
 
@@ -37,3 +43,52 @@ def explain(error: Exception) -> str:
     if isinstance(error, OSError):
         return redact(error.strerror or str(error))
     return redact(str(error)) or type(error).__name__
+
+
+class Redial:
+    """Waits for the time to dial again. All times are loop times in seconds."""
+
+    def __init__(self, dice: Callable[[], float]) -> None:
+        """``dice``: uniform in [0, 1)."""
+        self.attempt = 0
+        self._dice = dice
+        self._not_before = 0.0
+        self._last_jump = float("-inf")
+        self._jump = asyncio.Event()
+
+    def jump(self) -> None:
+        """Somebody stands there and asks: dial now, if that was not asked for a moment ago."""
+        now = asyncio.get_running_loop().time()
+        if now - self._last_jump >= JUMP_EVERY:
+            self._last_jump = now
+            self._jump.set()
+
+    async def turn(self, unwanted: asyncio.Event) -> None:
+        """Wait until it is time, somebody jumps the queue, or ``unwanted`` is set."""
+        delay = self._not_before - asyncio.get_running_loop().time()
+        if delay > 0 and not self._jump.is_set():
+            waiters = {asyncio.ensure_future(event.wait()) for event in (self._jump, unwanted)}
+            try:
+                await asyncio.wait(waiters, timeout=delay, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                for waiter in waiters:
+                    waiter.cancel()
+        self._jump.clear()
+
+    def ready(self) -> None:
+        """A session is up: whoever jumped the queue has shown that there is none."""
+        self._not_before = 0.0
+
+    def ended(self, lived: float, *, in_good_order: bool) -> None:
+        """A session that was up for ``lived`` seconds is over."""
+        if lived > HEALTHY or in_good_order:
+            self.attempt = 0
+
+    def failed(self, verdict: Verdict) -> float:
+        """Plan the next attempt; returns the seconds until then."""
+        delay = backoff(
+            self.attempt, server_side=verdict.server_side, retry_after=verdict.retry_after, dice=self._dice()
+        )
+        self.attempt += 1
+        self._not_before = asyncio.get_running_loop().time() + delay
+        return delay

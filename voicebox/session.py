@@ -1,25 +1,20 @@
-"""The live connection to a service: dial, pump, keep alive, hang up, back off. The only client of websockets.
+"""The live connection to a service: dial, pump, keep alive, hang up, back off.
 
 The adapter knows the protocol, this room knows the network. ``open`` and ``close`` say what the core wants; ``run`` is
 the one task that makes it so.
 """
 
 import asyncio
-import logging
 import random
-import socket
 import time
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from contextlib import suppress
 from typing import Any, TypeVar
 
-from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
-
 from voicebox.core.events import Category, Event, ReplyAudio, ServiceError, SessionEnded, SessionLost, SessionReady
 from voicebox.errors import AuthError, ProtocolError, VoiceboxError
-from voicebox.redial import backoff, explain
+from voicebox.redial import Redial, explain
 from voicebox.services.base import (
     Adapter,
     Dial,
@@ -34,16 +29,10 @@ from voicebox.services.base import (
     Verdict,
 )
 from voicebox.uplink import Mark, Uplink
+from voicebox.websocket import CannotConnect, Connection, ConnectionClosed, Refused, dial
 
 GOODBYE = 1.0  # seconds for the last messages and the closing handshake
 ROOM_POLL = 0.05  # seconds between looks whether the speaker has room again
-JUMP_EVERY = 5.0  # somebody waking the box may jump the redial queue this often (seconds)
-HEALTHY = 30.0  # a session that lived this long starts the back-off anew
-SEND_TIMEOUT_MS = 5_000  # unacknowledged data older than this breaks the link (TCP_USER_TIMEOUT)
-
-_websockets_log = logging.getLogger(__name__).getChild("websockets")
-_websockets_log.setLevel(logging.WARNING)  # below that it shows every header and message, the token among them
-
 
 T = TypeVar("T")
 
@@ -90,14 +79,10 @@ class Session:
         self._decoder = decoder
         self._remember = remember
         self._wall_clock = wall_clock
-        self._dice = dice
+        self._redial = Redial(dice)
         self._wanted = asyncio.Event()
         self._leaving = asyncio.Event()  # the present connection is no longer wanted, even if a new one is
-        self._jump = asyncio.Event()
-        self._last_jump = float("-inf")
-        self._not_before = 0.0  # loop time
-        self._attempt = 0
-        self._connection: ClientConnection | None = None
+        self._connection: Connection | None = None
         self._disconnected = asyncio.Event()
         self._disconnected.set()
         self._outbox: deque[str | bytes] = deque()
@@ -113,10 +98,7 @@ class Session:
 
     def open(self) -> None:
         self._wanted.set()
-        now = asyncio.get_running_loop().time()
-        if now - self._last_jump >= JUMP_EVERY:
-            self._last_jump = now
-            self._jump.set()
+        self._redial.jump()
 
     def close(self) -> None:
         self._wanted.clear()
@@ -146,34 +128,17 @@ class Session:
         while True:
             await self._wanted.wait()
             self._leaving.clear()
-            await self._wait_turn()
+            await self._redial.turn(self._leaving)
             if self._leaving.is_set():
                 continue
             outcome = await self._connect_once()
             if outcome is not None and not self._leaving.is_set():  # else the end is no news to anybody
                 self._settle(*outcome)
 
-    async def _wait_turn(self) -> None:
-        """Redialling waits for its time, for somebody to jump the queue, or until nobody wants it any more."""
-        delay = self._not_before - asyncio.get_running_loop().time()
-        if delay > 0 and not self._jump.is_set():
-            waiters = {asyncio.ensure_future(self._jump.wait()), asyncio.ensure_future(self._leaving.wait())}
-            try:
-                await asyncio.wait(waiters, timeout=delay, return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                for waiter in waiters:
-                    waiter.cancel()
-        self._jump.clear()
-
     def _settle(self, verdict: Verdict, why: str) -> None:
         """A connection is over, and not by our wish: report it, and plan the next if there is to be one."""
         if verdict.retry:
-            delay = backoff(
-                self._attempt, server_side=verdict.server_side, retry_after=verdict.retry_after, dice=self._dice()
-            )
-            self._attempt += 1
-            self._not_before = asyncio.get_running_loop().time() + delay
-            self._dispatch(SessionLost(why, delay))
+            self._dispatch(SessionLost(why, self._redial.failed(verdict)))
             return
         self.close()
         for event in verdict.effects or (SessionEnded(why),):
@@ -190,22 +155,20 @@ class Session:
         except VoiceboxError as error:
             category = Category.AUTH if isinstance(error, AuthError) else Category.CONFIG
             return Verdict(retry=False, effects=(SessionEnded(str(error), category),)), str(error)
-        except InvalidStatus as error:
-            status = error.response.status_code
-            return self._adapter.refused(status, dict(error.response.headers.raw_items())), f"HTTP {status}"
+        except Refused as answer:
+            return self._adapter.refused(answer.status, answer.headers), str(answer)
+        except CannotConnect as error:
+            return Verdict(retry=True), str(error)
         except _Goodbye:
             return None
-        except (OSError, WebSocketException, ValueError, ImportError) as error:  # ImportError: a SOCKS proxy is set
-            return Verdict(retry=True), explain(error)
         try:
             outcome = await self._converse(connection)
         finally:
             ready = self._ready
             self._forget_connection()
-        lived = asyncio.get_running_loop().time() - self._ready_at
-        in_good_order = outcome is None or not outcome[0].retry
-        if ready and (lived > HEALTHY or in_good_order):
-            self._attempt = 0
+        if ready:
+            lived = asyncio.get_running_loop().time() - self._ready_at
+            self._redial.ended(lived, in_good_order=outcome is None or not outcome[0].retry)
         return outcome
 
     async def _prepare(self) -> Dial | Verdict:
@@ -231,25 +194,13 @@ class Session:
             leaving.cancel()
             attempt.cancel()  # does nothing where it has succeeded
 
-    async def _dial(self, dial: Dial) -> ClientConnection:
+    async def _dial(self, target: Dial) -> Connection:
         """Open the WebSocket; _Goodbye if nobody wants it any more before it is open."""
+        limits = self._adapter.capabilities
+        opening = dial(target, max_size=limits.max_message, timeout=limits.ready_timeout, close_timeout=GOODBYE)
+        return await self._unless_leaving(opening)
 
-        async def dialling() -> ClientConnection:
-            return await _Connect(
-                dial.url,
-                additional_headers=dict(dial.headers),
-                compression=None,  # a compressed bomb would cost us memory, and speech does not compress
-                max_size=self._adapter.capabilities.max_message,
-                ping_interval=None,  # ours, below: the library's finds a dead link only after 40 s
-                open_timeout=self._adapter.capabilities.ready_timeout,
-                close_timeout=GOODBYE,
-                proxy=True if dial.url.startswith("wss:") else None,  # unencrypted is for this machine only
-                logger=_websockets_log,
-            )
-
-        return await self._unless_leaving(dialling())
-
-    async def _converse(self, connection: ClientConnection) -> tuple[Verdict, str] | None:
+    async def _converse(self, connection: Connection) -> tuple[Verdict, str] | None:
         """Pump until the connection ends, whoever ends it."""
         self._begin(connection)
         by_us = False
@@ -264,7 +215,7 @@ class Session:
             return None
         return self._adapter.closed(connection.close_code or 1006, connection.close_reason or ""), explain(ends[0])
 
-    async def _pump(self, connection: ClientConnection) -> list[Exception]:
+    async def _pump(self, connection: Connection) -> list[Exception]:
         """Returns what ended it: _Goodbye, ConnectionClosed or a ProtocolError. Not a task group: a cancellation that
         comes with one of these must not get lost."""
         pumps = [
@@ -286,7 +237,7 @@ class Session:
                 raise error
         return raised
 
-    def _begin(self, connection: ClientConnection) -> None:
+    def _begin(self, connection: Connection) -> None:
         self._connection = connection
         self._disconnected.clear()
         self._hangup = None
@@ -294,9 +245,6 @@ class Session:
         self._outbox.clear()
         self._uplink.reconnected()
         self._last_heard = asyncio.get_running_loop().time()
-        raw = connection.transport.get_extra_info("socket")
-        if raw is not None:
-            raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, SEND_TIMEOUT_MS)
         self._perform(self._adapter.opened())
 
     def _forget_connection(self) -> None:
@@ -307,7 +255,7 @@ class Session:
             timer.cancel()
         self._timers.clear()
 
-    async def _hang_up(self, connection: ClientConnection, *, polite: bool) -> None:
+    async def _hang_up(self, connection: Connection, *, polite: bool) -> None:
         """Goodbye if we leave in good order; in any case the socket is gone within GOODBYE seconds."""
         try:
             with suppress(ConnectionClosed, TimeoutError, OSError):
@@ -323,7 +271,7 @@ class Session:
 
     # pumps
 
-    async def _receive(self, connection: ClientConnection) -> None:
+    async def _receive(self, connection: Connection) -> None:
         while True:
             message = await connection.recv()
             self._last_heard = asyncio.get_running_loop().time()
@@ -333,7 +281,7 @@ class Session:
             while not self._has_room():  # noqa: ASYNC110  # the sound card plays on whether we look or not
                 await asyncio.sleep(ROOM_POLL)
 
-    async def _transmit(self, connection: ClientConnection) -> None:
+    async def _transmit(self, connection: Connection) -> None:
         chunk = self._adapter.capabilities.uplink_chunk
         while True:
             self._uplink.available.clear()
@@ -353,7 +301,7 @@ class Session:
             self._perform(self._adapter.audio_start() if item is Mark.START else self._adapter.audio_stop())
         return True
 
-    async def _keep_alive(self, connection: ClientConnection) -> None:
+    async def _keep_alive(self, connection: Connection) -> None:
         """A link that answers nothing for a whole ping interval is dead."""
         loop = asyncio.get_running_loop()
         while True:
@@ -388,7 +336,7 @@ class Session:
         if self._connection is not None:
             asyncio.get_running_loop().call_soon(self._perform_on, self._connection, tuple(act()))
 
-    def _perform_on(self, connection: ClientConnection, effects: Iterable[Effect]) -> None:
+    def _perform_on(self, connection: Connection, effects: Iterable[Effect]) -> None:
         if self._connection is connection:
             self._perform(effects)
 
@@ -409,7 +357,7 @@ class Session:
                 case SessionReady():
                     self._ready = True
                     self._ready_at = asyncio.get_running_loop().time()
-                    self._not_before = 0.0  # whoever jumped the queue has shown that there is none
+                    self._redial.ready()
                     self.connect_seconds = self._ready_at - self._dialled
                     self._uplink.available.set()
                     self._report(effect)
@@ -437,10 +385,3 @@ class Session:
     def _timer_expired(self, key: str) -> None:
         self._timers.pop(key, None)
         self._perform(self._adapter.later(key))
-
-
-class _Connect(connect):
-    """Follows no redirects: the token must not be carried to another host."""
-
-    def process_redirect(self, exc: Exception) -> Exception:
-        return exc

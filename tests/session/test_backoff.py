@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 
 from tests.support.session import Line, now, running
 from voicebox.core.events import SessionEnded, SessionLost, SessionReady
-from voicebox.redial import backoff, explain
-from voicebox.session import HEALTHY, JUMP_EVERY
+from voicebox.redial import HEALTHY, JUMP_EVERY, backoff, explain
 from voicebox.simulator import Simulator
 from voicebox.virtualtime import run_virtual
 
@@ -80,7 +79,7 @@ def test_com_04_a_dead_server_is_dialled_ever_more_rarely() -> None:
 def test_someone_waking_the_box_jumps_the_queue_once_per_5_s() -> None:
     async def main() -> tuple[int, float]:
         async with running(Line(NOWHERE, dice=lambda: ALMOST_ONE)) as line:
-            line.session._attempt = 10
+            line.session._redial.attempt = 10
             line.session.open()
             await line.until(SessionLost, 1)
             for _ in range(200):  # impatient: ten times a second for twenty seconds
@@ -96,7 +95,7 @@ def test_someone_waking_the_box_jumps_the_queue_once_per_5_s() -> None:
 def test_hanging_up_and_asking_again_does_not_jump_the_queue_either() -> None:
     async def main() -> int:
         async with running(Line(NOWHERE, dice=lambda: ALMOST_ONE)) as line:
-            line.session._attempt = 10
+            line.session._redial.attempt = 10
             line.session.open()
             await line.until(SessionLost, 1)
             for _ in range(40):
@@ -114,12 +113,12 @@ def test_com_04_the_back_off_starts_anew_after_30_s_of_health(healthy_for: float
         async with Simulator() as simulator:
             line = Line(simulator.url, token=simulator.token, meeting=simulator.meeting_id, dice=lambda: 0.0)
             async with running(line):
-                line.session._attempt = 3
+                line.session._redial.attempt = 3
                 await line.joined()
                 await asyncio.sleep(healthy_for)
                 await simulator.stop()
                 await line.until(SessionLost)
-                return line.session._attempt
+                return line.session._redial.attempt
 
     assert run_virtual(main()) == attempt
 
@@ -131,11 +130,11 @@ def test_com_04_short_conversations_that_end_well_are_healthy_too() -> None:
         async with Simulator() as simulator:
             line = Line(simulator.url, token=simulator.token, meeting=simulator.meeting_id)
             async with running(line):
-                line.session._attempt = 7
+                line.session._redial.attempt = 7
                 await line.joined()
                 await line.hang_up()
                 await asyncio.sleep(0)
-                return line.session._attempt, len(line.of(SessionLost))
+                return line.session._redial.attempt, len(line.of(SessionLost))
 
     assert run_virtual(main()) == (0, 0)
 
@@ -180,7 +179,7 @@ def test_com_04_retry_after_is_honoured() -> None:
 def test_a_close_while_waiting_ends_the_waiting() -> None:
     async def main() -> list[SessionEnded]:
         async with running(Line(NOWHERE)) as line:
-            line.session._attempt = 10
+            line.session._redial.attempt = 10
             line.session.open()
             await line.until(SessionLost)
             line.session.close()

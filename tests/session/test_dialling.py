@@ -269,6 +269,7 @@ def test_a_server_that_is_none_is_retried_with_a_reason(answer: bytes) -> None:
         async with listening(Tcp(answer)) as port, running(Line(f"ws://127.0.0.1:{port}/ws")) as line:
             line.session.open()
             await line.until(SessionLost)
+            assert now() < 1
             return line
 
     (lost,) = run_virtual(main()).of(SessionLost)

@@ -1,0 +1,75 @@
+"""A WebSocket to a service, opened with care and measured in seconds. The only client of websockets."""
+
+import logging
+import socket
+from collections.abc import Mapping
+from contextlib import suppress
+
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
+
+from voicebox.redial import explain
+from voicebox.services.base import Dial
+
+__all__ = ["CannotConnect", "Connection", "ConnectionClosed", "Refused", "dial"]
+
+SEND_TIMEOUT_MS = 5_000
+"""Unacknowledged data older than this breaks the link (TCP_USER_TIMEOUT)."""
+
+_log = logging.getLogger(__name__).getChild("library")
+_log.setLevel(logging.WARNING)  # below that it shows every header and message, the token among them
+
+
+class Refused(Exception):  # noqa: N818  # an answer, not an error
+    """The server answered with this HTTP status instead of opening the WebSocket."""
+
+    def __init__(self, status: int, headers: Mapping[str, str]) -> None:
+        super().__init__(f"HTTP {status}")
+        self.status = status
+        self.headers = headers
+
+
+class CannotConnect(Exception):  # noqa: N818  # reads well where it is raised
+    """Nobody answered, or somebody else did; the text is for the owner."""
+
+
+class Connection(ClientConnection):
+    """Breaks off where the server breaks the protocol: a polite close would read on for as long as it cares to send."""
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self.protocol.parser_exc is not None or self.protocol.handshake_exc is not None:
+            self.transport.abort()
+
+
+class _Connect(connect):
+    """Follows no redirects: the token must not be carried to another host."""
+
+    def process_redirect(self, exc: Exception) -> Exception:
+        return exc
+
+
+async def dial(target: Dial, *, max_size: int, timeout: float, close_timeout: float) -> Connection:  # noqa: ASYNC109  # the library's own
+    """Open the WebSocket within ``timeout`` seconds. Raises Refused or CannotConnect."""
+    try:
+        connection = await _Connect(
+            target.url,
+            additional_headers=dict(target.headers),
+            compression=None,  # a compressed bomb would cost us memory, and speech does not compress
+            max_size=max_size,
+            ping_interval=None,  # the session's own find a dead link sooner
+            open_timeout=timeout,
+            close_timeout=close_timeout,
+            proxy=True if target.url.startswith("wss:") else None,  # unencrypted is for this machine only
+            logger=_log,
+            create_connection=Connection,
+        )
+    except InvalidStatus as error:
+        raise Refused(error.response.status_code, dict(error.response.headers.raw_items())) from None
+    except (OSError, WebSocketException, ValueError, ImportError) as error:  # ImportError: a SOCKS proxy is set
+        raise CannotConnect(explain(error)) from None
+    assert isinstance(connection, Connection)  # noqa: S101  # for the type checker
+    with suppress(OSError):  # it has broken already: the first read will say so
+        raw = connection.transport.get_extra_info("socket")
+        raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, SEND_TIMEOUT_MS)
+    return connection
