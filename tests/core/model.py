@@ -17,6 +17,7 @@ from voicebox.core.events import (
     Device,
     Event,
     SpeakerDrained,
+    TextAsked,
     Timer,
     TimerExpired,
     WakeDetected,
@@ -106,6 +107,9 @@ class Model:
             assert state.window is None, "the microphone is open though it must not, or cannot, be"
         if state.window is not None and state.window.since is not None:
             assert state.window.since >= 0
+        if state.written:
+            assert state.window is None, "the microphone is open though nobody spoke"
+        assert not (state.window is not None and state.window.armed and state.held), "what is said is not kept"
         if state.fault is not None and state.fault not in LASTING:
             assert Timer.FAULT in self.timers, "a passing fault that would never pass"
         assert not (state.held and state.phase not in (Phase.CONNECTING, Phase.LISTENING))
@@ -121,7 +125,7 @@ class Model:
         assert Timer.PHASE not in self.timers
 
     def _check_connecting(self) -> None:
-        assert self.state.window is not None, "connecting for nothing"
+        assert self.state.window is not None or self.state.texts, "connecting for nothing"
         assert self.state.link is not Link.UP
         assert self.session_wanted
         assert Timer.PHASE in self.timers
@@ -180,6 +184,6 @@ def _check_step(before: State, event: Event, after: State, commands: tuple[Comma
     elif after.phase is not before.phase:
         assert after.phase in rule.leads_to, f"{type(event).__name__} may not lead {before.phase} → {after.phase}"
     if before.phase is Phase.IDLE and after.phase is not Phase.IDLE:
-        assert isinstance(event, WakeDetected | ButtonPressed), "it woke by itself"
+        assert isinstance(event, WakeDetected | ButtonPressed | TextAsked), "it woke by itself"
     if before.window is None and after.window is not None and before.phase is Phase.IDLE:
         assert isinstance(event, WakeDetected | ButtonPressed)

@@ -35,6 +35,7 @@ from voicebox.core.events import (
     SpeechStarted,
     SpeechStopped,
     StopRequested,
+    TextAsked,
     TimerExpired,
     Transcript,
     WakeDetected,
@@ -51,8 +52,9 @@ EVENTS: tuple[Event, ...] = (
     ButtonTapped(AT),
     ButtonHeld(AT),
     ButtonReleased(AT),
-    SpeechStarted(),
-    SpeechStopped(),
+    SpeechStarted(AT),
+    SpeechStopped(AT),
+    TextAsked("hello"),
     StopRequested(),
     MuteChanged(muted=True),
     MuteChanged(muted=False),
@@ -90,9 +92,9 @@ def _successors(model: Model) -> Iterator[tuple[Event | None, Model]]:
 
 
 @cache
-def explored(*, full_duplex: bool) -> tuple[frozenset[Model], frozenset[Arrow]]:
+def explored(*, full_duplex: bool, endpointing: bool = False) -> tuple[frozenset[Model], frozenset[Arrow]]:
     """Every model that can be reached, and every change of phase seen on the way."""
-    start = Model.of(Policy(full_duplex=full_duplex))
+    start = Model.of(Policy(full_duplex=full_duplex, endpointing=endpointing))
     known, seen = {start}, set[Arrow]()
     todo = deque([start])
     while todo:
@@ -106,24 +108,33 @@ def explored(*, full_duplex: bool) -> tuple[frozenset[Model], frozenset[Arrow]]:
     return frozenset(known), frozenset(seen)
 
 
-@pytest.mark.parametrize("full_duplex", [False, True])
-def test_no_event_leads_anywhere_it_should_not(full_duplex: bool) -> None:
+KINDS = pytest.mark.parametrize(
+    ("full_duplex", "endpointing"), [(False, False), (True, False), (False, True), (True, True)]
+)
+
+
+@KINDS
+def test_no_event_leads_anywhere_it_should_not(full_duplex: bool, endpointing: bool) -> None:
     """Exploring checks the model after each step; see Model.check for what. Here: that it went everywhere."""
-    models, _ = explored(full_duplex=full_duplex)
+    models, _ = explored(full_duplex=full_duplex, endpointing=endpointing)
     assert {model.state.phase for model in models} == set(Phase)
     assert len(models) > 1_000
 
 
 def test_the_table_declares_exactly_the_changes_of_phase_there_are() -> None:
     """Neither undeclared nor merely imagined: the diagram tells the truth."""
-    seen = explored(full_duplex=False)[1] | explored(full_duplex=True)[1]
+    seen = (
+        explored(full_duplex=False)[1]
+        | explored(full_duplex=True)[1]
+        | explored(full_duplex=False, endpointing=True)[1]
+    )
     assert seen == set(arrows())
 
 
-@pytest.mark.parametrize("full_duplex", [False, True])
-def test_left_alone_every_state_returns_to_idle(full_duplex: bool) -> None:
+@KINDS
+def test_left_alone_every_state_returns_to_idle(full_duplex: bool, endpointing: bool) -> None:
     """Whatever has happened: if only deadlines pass and the speaker plays on, it is soon over."""
-    for model in explored(full_duplex=full_duplex)[0]:
+    for model in explored(full_duplex=full_duplex, endpointing=endpointing)[0]:
         alone, steps = model, 0
         while alone.state.phase is not Phase.IDLE:
             event, alone = alone.left_alone()
@@ -132,9 +143,9 @@ def test_left_alone_every_state_returns_to_idle(full_duplex: bool) -> None:
             assert steps <= 8, f"never idle: {model}"
 
 
-@pytest.mark.parametrize("full_duplex", [False, True])
-def test_a_stop_ends_every_state_at_once(full_duplex: bool) -> None:
-    for model in explored(full_duplex=full_duplex)[0]:
+@KINDS
+def test_a_stop_ends_every_state_at_once(full_duplex: bool, endpointing: bool) -> None:
+    for model in explored(full_duplex=full_duplex, endpointing=endpointing)[0]:
         stopped = model.happens(StopRequested())
         assert stopped.state.phase is Phase.IDLE
         assert not stopped.session_wanted

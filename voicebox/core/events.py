@@ -15,6 +15,7 @@ class Source(StrEnum):
     SERVER = "server"
     WAKE_WORD = "wake_word"
     BUTTON = "button"
+    TEXT = "text"
 
 
 class Timer(StrEnum):
@@ -83,12 +84,22 @@ class ButtonReleased(Event):
 
 @dataclass(frozen=True, slots=True)
 class SpeechStarted(Event):
-    """The device hears someone speak. Only stretches the listening deadline; never decides a turn."""
+    """The device hears someone speak. For a service that streams this only stretches the listening deadline; for one
+    that takes whole utterances it opens the window."""
+
+    at: int = 0  # microphone position of the first sample of speech
 
 
 @dataclass(frozen=True, slots=True)
 class SpeechStopped(Event):
-    pass
+    at: int = 0  # microphone position up to which it belongs to the utterance
+
+
+@dataclass(frozen=True, slots=True)
+class TextAsked(Event):
+    """The owner says something in writing."""
+
+    text: str
 
 
 @dataclass(frozen=True, slots=True)

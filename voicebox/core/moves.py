@@ -3,8 +3,8 @@
 from dataclasses import replace
 from typing import Any
 
-from voicebox.core.commands import CancelReply, CloseSession, Command, Flush, OpenSession, SetTimer
-from voicebox.core.events import Device, Source, Timer
+from voicebox.core.commands import CancelReply, CloseSession, Command, FinishReply, Flush, OpenSession, SetTimer
+from voicebox.core.events import Device, Source, Timer, TimerExpired
 from voicebox.core.state import LASTING, Fault, Link, Phase, State, Window
 
 Outcome = tuple[State, tuple[Command, ...]]
@@ -45,9 +45,16 @@ def device_fault(lost: frozenset[Device]) -> Fault | None:
 
 
 def open_window(state: State, since: int | None) -> Window | None:
-    if state.muted or Device.MICROPHONE in state.lost:
+    if state.muted or state.written or Device.MICROPHONE in state.lost:
         return None
-    return Window(None if since is None else max(0, since))
+    return Window(None if since is None else max(0, since), armed=state.policy.endpointing)
+
+
+def speech_window(state: State, at: int) -> Window | None:
+    """The window that speech beginning at ``at`` opens, if one is armed."""
+    if state.window is None or not state.window.armed:
+        return state.window
+    return Window(max(state.window.since or 0, at))
 
 
 def finish(state: State, *, source: Source | None = None, fault: Fault | None = None) -> Outcome:
@@ -60,6 +67,8 @@ def finish(state: State, *, source: Source | None = None, fault: Fault | None = 
         window=None,
         held=False,
         press_used=False,
+        texts=(),
+        written=False,
         link=Link.DOWN,
         floor=state.newest,
         complete=True,
@@ -95,8 +104,19 @@ def dial(state: State, since: int, *before: Command) -> Outcome:
 
 def interrupt(state: State, source: Source, since: int, **changes: Any) -> Outcome:
     """Someone here cut the reply: silence first, then tell the service, and the new speech is already on its way."""
-    dead = replace(state, floor=state.newest, complete=True, **changes)
+    dead = replace(state, floor=state.newest, complete=True, written=False, **changes)
     silence = Flush(state.newest, source)
     if state.link is Link.UP:
         return listen(dead, silence, CancelReply(state.newest), since=since)
     return dial(dead, since, silence)  # the link went while the reply was heard: there is nobody to tell
+
+
+def all_sent(state: State, **changes: Any) -> Outcome:
+    """Nothing more of this reply will come: what there is of it is heard to its end."""
+    return enter(state, Phase.SPEAKING, FinishReply(state.newest), complete=True, **changes)
+
+
+def fault_timer(state: State, event: TimerExpired) -> Outcome:
+    if event.timer is Timer.FAULT and state.fault not in LASTING:
+        return stay(state, fault=device_fault(state.lost))
+    return state, ()

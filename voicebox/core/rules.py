@@ -9,9 +9,9 @@ from voicebox.core.commands import (
     Command,
     FinishReply,
     Flush,
-    ForgetSpeech,
     OpenSession,
     Play,
+    SendText,
     SetTimer,
 )
 from voicebox.core.events import (
@@ -19,32 +19,40 @@ from voicebox.core.events import (
     ButtonPressed,
     ButtonReleased,
     ButtonTapped,
-    Category,
     Device,
-    DeviceLost,
-    DeviceReady,
     Event,
     Interrupted,
-    MuteChanged,
     ReplyAudio,
     ReplyDone,
     ReplyStarted,
     ReplyText,
-    ServiceError,
-    SessionEnded,
     SessionLost,
     SessionReady,
     Source,
     SpeakerDrained,
     SpeechStarted,
     SpeechStopped,
+    TextAsked,
     Timer,
     TimerExpired,
     Transcript,
     WakeDetected,
 )
-from voicebox.core.moves import Outcome, device_fault, dial, enter, finish, interrupt, listen, open_window, show, stay
-from voicebox.core.state import LASTING, Fault, Link, Phase, State, Window
+from voicebox.core.moves import (
+    Outcome,
+    all_sent,
+    device_fault,
+    dial,
+    enter,
+    fault_timer,
+    finish,
+    interrupt,
+    listen,
+    open_window,
+    speech_window,
+    stay,
+)
+from voicebox.core.state import Fault, Link, Phase, State, Window
 
 # --- starting and ending a conversation ----------------------------------------------------------------------------
 
@@ -70,8 +78,9 @@ def tap_ends(state: State, _event: ButtonTapped) -> Outcome:
     return stay(state, press_used=False) if state.press_used else finish(state)
 
 
-def hold_connecting(state: State, _event: ButtonHeld) -> Outcome:
-    return stay(state, held=True, window=_reopened(state))
+def hold_connecting(state: State, event: ButtonHeld) -> Outcome:
+    window = _reopened(state, event.at - state.policy.press_preroll)
+    return stay(state, held=True, written=False, window=window) if window else (state, ())
 
 
 def end(state: State, _event: Event) -> Outcome:
@@ -94,14 +103,46 @@ def reply_expired(state: State, event: TimerExpired) -> Outcome:
     return _end_if_phase_timer(state, event, Fault.NO_REPLY)
 
 
-def wake_again(state: State, _event: WakeDetected) -> Outcome:
+def wake_again(state: State, event: WakeDetected) -> Outcome:
     """Somebody stands there and asks again: jump the redial queue."""
-    return stay(state, OpenSession(), window=_reopened(state))
+    spoken = replace(state, written=False)
+    window = replace(state.window, until=None) if state.window else open_window(spoken, event.at - state.policy.preroll)
+    return stay(spoken, OpenSession(), window=window) if window else (state, (OpenSession(),))
 
 
-def _reopened(state: State) -> Window | None:
-    """Pressed and released while connecting, and now there is more to say: all of it is kept."""
-    return replace(state.window, until=None) if state.window else None
+def _reopened(state: State, since: int) -> Window | None:
+    """The button is held: pressed and released before, all of it is kept; what is said needs no other sign."""
+    if state.window is None:
+        window = open_window(replace(state, written=False), since)
+        return replace(window, armed=False) if window else None
+    window = speech_window(state, since)
+    return replace(window, until=None) if window else None
+
+
+# --- written turns -------------------------------------------------------------------------------------------------
+
+MOST_TEXTS = 8  # more than these wait for no session
+
+
+def text_idle(state: State, event: TextAsked) -> Outcome:
+    return enter(state, Phase.CONNECTING, OpenSession(), texts=(event.text,), written=True)
+
+
+def text_connecting(state: State, event: TextAsked) -> Outcome:
+    return stay(state, OpenSession(), texts=(*state.texts, event.text)[-MOST_TEXTS:])
+
+
+def text_listening(state: State, event: TextAsked) -> Outcome:
+    return (state, (SendText(event.text),)) if state.held else enter(state, Phase.THINKING, SendText(event.text))
+
+
+def text_interrupts(state: State, event: TextAsked) -> Outcome:
+    """A written turn cuts a reply as a spoken one does."""
+    dead = replace(state, floor=state.newest, complete=True)
+    silence = Flush(state.newest, Source.TEXT)
+    if state.link is not Link.UP:
+        return enter(dead, Phase.CONNECTING, silence, OpenSession(), texts=(event.text,), written=state.window is None)
+    return enter(dead, Phase.THINKING, silence, CancelReply(state.newest), SendText(event.text))
 
 
 # --- listening -----------------------------------------------------------------------------------------------------
@@ -109,8 +150,9 @@ def _reopened(state: State) -> Window | None:
 
 def ready(state: State, _event: SessionReady) -> Outcome:
     fault = device_fault(state.lost)
-    spoken = state.window is not None and state.window.until is not None  # pressed and released while connecting
-    return enter(state, Phase.THINKING if spoken else Phase.LISTENING, link=Link.UP, fault=fault)
+    spoken = state.window is not None and state.window.until is not None  # all was said while connecting
+    phase = Phase.THINKING if (spoken or state.texts) and not state.held else Phase.LISTENING
+    return enter(state, phase, *map(SendText, state.texts), link=Link.UP, fault=fault, texts=())
 
 
 def ready_speaking(state: State, _event: SessionReady) -> Outcome:
@@ -123,16 +165,40 @@ def unwanted(state: State, _event: SessionReady | SessionLost) -> Outcome:
     return state, (CloseSession(),)
 
 
-def speech_started(state: State, _event: SpeechStarted) -> Outcome:
-    return state, (SetTimer(Timer.PHASE, state.policy.utterance_timeout),)
+def speech_started(state: State, event: SpeechStarted) -> Outcome:
+    window = speech_window(state, event.at - state.policy.speech_preroll)
+    return stay(state, SetTimer(Timer.PHASE, state.policy.utterance_timeout), window=window)
 
 
-def speech_stopped(state: State, _event: SpeechStopped) -> Outcome:
-    return state, () if state.held else (SetTimer(Timer.PHASE, state.policy.listen_timeout),)
+def speech_stopped(state: State, event: SpeechStopped) -> Outcome:
+    if state.held:
+        return state, ()
+    window = _ending(state, event.at)
+    if window is not None:
+        return enter(state, Phase.THINKING, window=window)
+    return state, (SetTimer(Timer.PHASE, state.policy.listen_timeout),)
 
 
-def hold_listening(state: State, _event: ButtonHeld) -> Outcome:
-    return enter(state, Phase.LISTENING, held=True)
+def speech_started_connecting(state: State, event: SpeechStarted) -> Outcome:
+    return stay(state, window=speech_window(state, event.at - state.policy.speech_preroll))
+
+
+def speech_stopped_connecting(state: State, event: SpeechStopped) -> Outcome:
+    window = None if state.held else _ending(state, event.at)
+    return stay(state, window=window) if window else (state, ())
+
+
+def _ending(state: State, at: int) -> Window | None:
+    """The window closed at the end of an utterance, where the device is the one to find it."""
+    window = state.window
+    if not state.policy.endpointing or window is None or window.armed or window.until is not None:
+        return None
+    return replace(window, until=at)
+
+
+def hold_listening(state: State, event: ButtonHeld) -> Outcome:
+    window = speech_window(state, event.at - state.policy.press_preroll)
+    return enter(state, Phase.LISTENING, held=True, window=window)
 
 
 def release_listening(state: State, event: ButtonReleased) -> Outcome:
@@ -207,12 +273,7 @@ def audio(state: State, event: ReplyAudio) -> Outcome:
 def done(state: State, event: ReplyDone) -> Outcome:
     if event.reply_id != state.newest or state.complete:
         return state, ()
-    return _all_sent(state) if state.phase is Phase.SPEAKING else listen(state, complete=True)  # or without sound
-
-
-def _all_sent(state: State, **changes: Any) -> Outcome:
-    """Nothing more of this reply will come: what there is of it is heard to its end."""
-    return enter(state, Phase.SPEAKING, FinishReply(state.newest), complete=True, **changes)
+    return all_sent(state) if state.phase is Phase.SPEAKING else listen(state, complete=True)  # or without sound
 
 
 def drained(state: State, event: SpeakerDrained) -> Outcome:
@@ -222,7 +283,7 @@ def drained(state: State, event: SpeakerDrained) -> Outcome:
 def stalled(state: State, event: TimerExpired) -> Outcome:
     """The service fell silent without an end: what came is all there is, and is heard to its end."""
     if event.timer is Timer.PHASE:
-        return (state, ()) if state.complete else _all_sent(state)
+        return (state, ()) if state.complete else all_sent(state)
     return fault_timer(state, event)
 
 
@@ -257,81 +318,5 @@ def tap_interrupts(state: State, event: ButtonTapped) -> Outcome:
 
 
 def hold_interrupts(state: State, event: ButtonHeld) -> Outcome:
-    return interrupt(state, Source.BUTTON, event.at - state.policy.press_preroll, held=True)
-
-
-# --- links, devices, mute ------------------------------------------------------------------------------------------
-
-
-def lost_connecting(state: State, _event: SessionLost) -> Outcome:
-    return stay(state, link=Link.BACKOFF)
-
-
-def lost_listening(state: State, _event: SessionLost) -> Outcome:
-    """Half an utterance went with the link: stale speech is never replayed, so start afresh when it is back."""
-    return listen(state, ForgetSpeech(), link=Link.BACKOFF, window=None, held=False, floor=state.newest, complete=True)
-
-
-def lost_speaking(state: State, _event: SessionLost) -> Outcome:
-    """What has arrived of the reply is heard to its end."""
-    return _cut_off(state, Link.BACKOFF)
-
-
-def _cut_off(state: State, link: Link) -> Outcome:
-    if state.complete:
-        return stay(state, link=link, window=None)
-    return _all_sent(state, link=link, window=None)
-
-
-def ended(state: State, event: SessionEnded) -> Outcome:
-    return finish(state, fault=_why(event))
-
-
-def _why(event: SessionEnded) -> Fault | None:
-    if event.category is None:
-        return None
-    return Fault.OFFLINE if event.category is Category.NETWORK else Fault.REFUSED
-
-
-def ended_speaking(state: State, event: SessionEnded) -> Outcome:
-    return _cut_off(state, Link.DOWN) if event.category is None else ended(state, event)
-
-
-def ended_idle(state: State, event: SessionEnded) -> Outcome:
-    fault = _why(event)
-    return show(state, fault) if fault else (state, ())
-
-
-def complaint(state: State, event: ServiceError) -> Outcome:
-    return show(state, Fault.BUSY) if event.category is Category.RATE_LIMIT else (state, ())
-
-
-def mute(state: State, event: MuteChanged) -> Outcome:
-    """Muting ends what needs the microphone; a reply is heard to its end."""
-    muted = replace(state, muted=event.muted, window=None if event.muted else state.window)
-    if event.muted and state.phase in (Phase.CONNECTING, Phase.LISTENING):
-        return finish(muted)
-    return muted, ()
-
-
-def device_lost(state: State, event: DeviceLost) -> Outcome:
-    lost = state.lost | {event.device}
-    state, shown = show(replace(state, lost=lost), device_fault(lost) or Fault.NO_SPEAKER)
-    deaf = event.device is Device.MICROPHONE and state.phase in (Phase.CONNECTING, Phase.LISTENING)
-    dumb = event.device is Device.SPEAKER and state.phase is Phase.SPEAKING
-    if deaf or dumb:
-        ended, commands = finish(state)
-        return ended, shown + commands
-    return (replace(state, window=None), shown) if event.device is Device.MICROPHONE else (state, shown)
-
-
-def device_ready(state: State, event: DeviceReady) -> Outcome:
-    lost = state.lost - {event.device}
-    cured = state.fault in (Fault.NO_MICROPHONE, Fault.NO_SPEAKER)
-    return stay(state, lost=lost, fault=device_fault(lost) if cured else state.fault)
-
-
-def fault_timer(state: State, event: TimerExpired) -> Outcome:
-    if event.timer is Timer.FAULT and state.fault not in LASTING:
-        return stay(state, fault=device_fault(state.lost))
-    return state, ()
+    cut, commands = interrupt(state, Source.BUTTON, event.at - state.policy.press_preroll, held=True)
+    return replace(cut, window=speech_window(cut, event.at - state.policy.press_preroll)), commands

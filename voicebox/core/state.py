@@ -40,9 +40,11 @@ class Policy:
     """The settings the core needs. Samples are at 16 kHz, the rest are seconds."""
 
     full_duplex: bool = False
+    endpointing: bool = False  # the service takes whole utterances: speech opens the window, its end closes it
     preroll: int = 24_000  # samples sent from before a wake word's last sample
     press_preroll: int = 4_800  # … from before a button press
     release_tail: int = 3_200  # … from after its release
+    speech_preroll: int = 4_800  # … from before speech that opens the window
     connect_timeout: float = 15.0
     listen_timeout: float = 10.0
     utterance_timeout: float = 60.0
@@ -60,6 +62,7 @@ class Window:
 
     since: int | None = None
     until: int | None = None
+    armed: bool = False  # nothing may leave yet: speech will open it, not before ``since``
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,4 +78,6 @@ class State:
     floor: int = 0  # newest dead reply id: audio at or below it is never heard
     complete: bool = True  # the service has sent all of ``newest``
     held: bool = False  # the button is down long enough to be push-to-talk
+    texts: tuple[str, ...] = ()  # written turns that wait for the session
+    written: bool = False  # the conversation is in writing: the microphone stays closed
     press_used: bool = False  # the press has already done something: its tap means nothing more

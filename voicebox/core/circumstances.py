@@ -1,0 +1,96 @@
+"""What the rules of the table in transitions.py do about links, devices, mute and faults. Pure, as rules.py is."""
+
+from dataclasses import replace
+
+from voicebox.core.commands import (
+    ForgetSpeech,
+)
+from voicebox.core.events import (
+    Category,
+    Device,
+    DeviceLost,
+    DeviceReady,
+    MuteChanged,
+    ServiceError,
+    SessionEnded,
+    SessionLost,
+)
+from voicebox.core.moves import (
+    Outcome,
+    all_sent,
+    device_fault,
+    finish,
+    listen,
+    show,
+    stay,
+)
+from voicebox.core.state import Fault, Link, Phase, State
+
+
+def lost_connecting(state: State, _event: SessionLost) -> Outcome:
+    return stay(state, link=Link.BACKOFF)
+
+
+def lost_listening(state: State, _event: SessionLost) -> Outcome:
+    """Half an utterance went with the link: stale speech is never replayed, so start afresh when it is back."""
+    return listen(state, ForgetSpeech(), link=Link.BACKOFF, window=None, held=False, floor=state.newest, complete=True)
+
+
+def lost_speaking(state: State, _event: SessionLost) -> Outcome:
+    """What has arrived of the reply is heard to its end."""
+    return _cut_off(state, Link.BACKOFF)
+
+
+def _cut_off(state: State, link: Link) -> Outcome:
+    if state.complete:
+        return stay(state, link=link, window=None)
+    return all_sent(state, link=link, window=None)
+
+
+def ended(state: State, event: SessionEnded) -> Outcome:
+    return finish(state, fault=_why(event))
+
+
+def _why(event: SessionEnded) -> Fault | None:
+    if event.category is None:
+        return None
+    return Fault.OFFLINE if event.category is Category.NETWORK else Fault.REFUSED
+
+
+def ended_speaking(state: State, event: SessionEnded) -> Outcome:
+    return _cut_off(state, Link.DOWN) if event.category is None else ended(state, event)
+
+
+def ended_idle(state: State, event: SessionEnded) -> Outcome:
+    fault = _why(event)
+    return show(state, fault) if fault else (state, ())
+
+
+def complaint(state: State, event: ServiceError) -> Outcome:
+    return show(state, Fault.BUSY) if event.category is Category.RATE_LIMIT else (state, ())
+
+
+def mute(state: State, event: MuteChanged) -> Outcome:
+    """Muting ends what needs the microphone; a reply is heard to its end."""
+    muted = replace(state, muted=event.muted, window=None if event.muted else state.window)
+    if event.muted and state.phase in (Phase.CONNECTING, Phase.LISTENING) and not state.written:
+        return finish(muted)
+    return muted, ()
+
+
+def device_lost(state: State, event: DeviceLost) -> Outcome:
+    lost = state.lost | {event.device}
+    state, shown = show(replace(state, lost=lost), device_fault(lost) or Fault.NO_SPEAKER)
+    listening = state.phase in (Phase.CONNECTING, Phase.LISTENING) and not state.written
+    deaf = event.device is Device.MICROPHONE and listening
+    dumb = event.device is Device.SPEAKER and state.phase is Phase.SPEAKING
+    if deaf or dumb:
+        ended, commands = finish(state)
+        return ended, shown + commands
+    return (replace(state, window=None), shown) if event.device is Device.MICROPHONE else (state, shown)
+
+
+def device_ready(state: State, event: DeviceReady) -> Outcome:
+    lost = state.lost - {event.device}
+    cured = state.fault in (Fault.NO_MICROPHONE, Fault.NO_SPEAKER)
+    return stay(state, lost=lost, fault=device_fault(lost) if cured else state.fault)
