@@ -19,7 +19,13 @@ class Toy(ServiceSettings):
     extra: dict[str, Any] = Field(default_factory=dict)
 
 
-SERVICES: dict[str, type[ServiceSettings]] = {"toy": Toy}
+class Choosy(ServiceSettings):
+    """Takes one of two secrets."""
+
+    SECRETS_ANY: ClassVar[tuple[str, ...]] = ("choosy_key", "choosy_jwt")
+
+
+SERVICES: dict[str, type[ServiceSettings]] = {"toy": Toy, "choosy": Choosy}
 TOKEN = "toy-credential-0815"  # noqa: S105  # opens nothing
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.settings.conftest import TOKEN, Box
+from voicebox import settings
 from voicebox.errors import AuthError
 from voicebox.redact import redact
 
@@ -138,3 +139,39 @@ def test_what_is_no_secret_is_refused_without_waiting(box: Box, make: Callable[[
         path.chmod(0o600)
     with pytest.raises(AuthError, match=words):
         box.load().credentials.read(["toy_token"])
+
+
+@pytest.mark.parametrize("names", [("choosy_key",), ("choosy_jwt",), ("choosy_key", "choosy_jwt")])
+def test_of_secrets_that_stand_for_each_other_one_is_enough(box: Box, names: tuple[str, ...]) -> None:
+    box.write('service = "choosy"')
+    for name in names:
+        box.secret(f"value-of-{name}", name=name)
+    loaded = box.load()
+    assert loaded.credentials.read(loaded.secrets) == {name: f"value-of-{name}" for name in names}
+
+
+def test_of_secrets_that_stand_for_each_other_none_is_one_problem(box: Box) -> None:
+    box.write('service = "choosy"')
+    loaded = box.load()
+    (problem,) = loaded.credentials.problems(loaded.secrets)
+    assert problem.startswith("choosy_key or choosy_jwt is missing. Put it into ")
+    assert "VOICEBOX_CHOOSY_KEY" in problem
+
+
+def test_a_secret_that_is_unfit_is_named_even_if_another_stands_for_it(box: Box) -> None:
+    box.secret(TOKEN, name="choosy_jwt")
+    path = box.secret(TOKEN, 0o644, name="choosy_key")
+    (problem,) = box.load().credentials.problems(["choosy_key", "choosy_jwt"])
+    assert str(path) in problem
+    assert "chmod 600" in problem
+
+
+def test_secrets_that_stand_for_each_other_are_shown_and_kept_out_of_files(box: Box) -> None:
+    box.secret(TOKEN, name="choosy_jwt")
+    shown = settings.render(box.load())
+    assert "# choosy_key: not set" in shown
+    assert "# choosy_jwt: set (from " in shown
+    assert TOKEN not in shown
+    box.write(f'[choosy]\njwt = "{TOKEN}"')
+    (problem,) = box.problems()
+    assert "the secret choosy_jwt does not belong into a settings file" in problem

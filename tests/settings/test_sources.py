@@ -80,5 +80,5 @@ def test_every_service_has_a_section_that_works_without_a_file(tmp_path: Path) -
         file.write_text(f'service = "{name}"')
         loaded = settings.load(file, {})
         assert isinstance(loaded.service_settings, module.Settings)
-        assert loaded.secrets == module.Settings.SECRETS
+        assert loaded.secrets == module.Settings.SECRETS + module.Settings.SECRETS_ANY
     assert services

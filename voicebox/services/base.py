@@ -31,6 +31,8 @@ class ServiceSettings(BaseModel):
 
     SECRETS: ClassVar[tuple[str, ...]] = ()
     """Names of the credentials this service needs, e.g. ``("lira_token",)``."""
+    SECRETS_ANY: ClassVar[tuple[str, ...]] = ()
+    """Names of credentials that stand for each other: at least one of them is needed."""
 
 
 @dataclass(frozen=True, slots=True)

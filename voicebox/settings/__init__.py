@@ -63,7 +63,7 @@ def _sections(services: Services | None) -> Services:
 def _read(config: Path | None, environ: Mapping[str, str], services: Services) -> tuple[Settings, list[str]]:
     """The settings, wrong values left at their defaults, and all problems."""
     model = schema(services)
-    secrets = sorted({name for section in services.values() for name in section.SECRETS})
+    secrets = sorted({name for section in services.values() for name in (*section.SECRETS, *section.SECRETS_ANY)})
     file, named = sources.main_file(config, environ)
     files, found = sources.read_files(file, required=named)
     layers = Layers(tuple(reversed(files)))
@@ -75,7 +75,8 @@ def _read(config: Path | None, environ: Mapping[str, str], services: Services) -
     for name in sources.foreign_variables(environ, known):
         found.append(f"environment: {name} is unknown{explain.nearest(name, known)}")
     settings, wrong = _validate(model, layers)
-    settings._credentials = Credentials(environ, file.parent / "credentials")  # noqa: SLF001  # a private field of ours
+    alternatives = [section.SECRETS_ANY for section in services.values()]
+    settings._credentials = Credentials(environ, file.parent / "credentials", alternatives)  # noqa: SLF001  # a private field of ours
     return settings, [*found, *wrong, *checks.pins_used_twice(layers)]
 
 

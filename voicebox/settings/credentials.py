@@ -7,7 +7,7 @@ may belong to root: then systemd's copy of it from when the unit started is take
 import os
 import pwd
 import stat
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from pydantic import SecretStr
@@ -21,49 +21,62 @@ _COPY = "voicebox_"
 
 
 class Credentials:
-    """Reads secrets by name. ``directory`` is credentials/ beside the configuration file."""
+    """Reads secrets by name. ``directory`` is credentials/ beside the configuration file; of the names in one of the
+    ``alternatives`` only one need be set."""
 
-    def __init__(self, environ: Mapping[str, str], directory: Path) -> None:
+    def __init__(self, environ: Mapping[str, str], directory: Path, alternatives: Iterable[Sequence[str]] = ()) -> None:
         self._environ = environ
         self._directory = directory
+        self._alternatives = {name: tuple(names) for names in alternatives for name in names}
 
     def read(self, names: Sequence[str]) -> dict[str, str]:
-        """The secrets, each made known to ``redact``. Raises AuthError that names everything missing or refused."""
+        """The secrets that are set, each made known to ``redact``. Raises AuthError that names everything missing or
+        refused."""
         problems = self.problems(names)
         if problems:
             raise AuthError("\n".join(problems))
-        return {name: self._find(name)[0].get_secret_value() for name in names}
+        found = {name: self._find(name) for name in names}
+        return {name: secret[0].get_secret_value() for name, secret in found.items() if secret}
 
     def problems(self, names: Sequence[str]) -> list[str]:
         """One line, without the secret, for each that cannot be had."""
-        found = []
-        for name in names:
-            try:
-                self._find(name)
-            except AuthError as error:
-                found.append(str(error))
-        return found
+        problems = dict.fromkeys(map(self._problem, names))  # alternatives are missing together
+        return [problem for problem in problems if problem]
 
     def where(self, name: str) -> str | None:
         """Where the secret is set, None if it is missing or refused."""
         try:
-            return self._find(name)[1]
+            found = self._find(name)
         except AuthError:
             return None
+        return found[1] if found else None
 
-    def _find(self, name: str) -> tuple[SecretStr, str]:
-        """(secret, where from)."""
-        variable, file = f"VOICEBOX_{name.upper()}", self._directory / name
+    def _problem(self, name: str) -> str:
+        """Empty if there is none."""
+        names = self._alternatives.get(name, (name,))
+        try:
+            return "" if self._find(name) or any(map(self.where, names)) else self._missing(names)
+        except AuthError as error:
+            return str(error)
+
+    def _missing(self, names: Sequence[str]) -> str:
+        name, file = names[0], self._directory / names[0]
+        return (
+            f"{' or '.join(names)} is missing. Put it into {file} (then: sudo chmod 600 {file}), "
+            f"or give it as systemd credential {name}, or in the environment as {_variable(name)}"
+            + (" (the others likewise)" if len(names) > 1 else "")
+        )
+
+    def _find(self, name: str) -> tuple[SecretStr, str] | None:
+        """(secret, where from), None if it is nowhere. Raises AuthError if it is refused."""
+        variable, file = _variable(name), self._directory / name
         secret, origin = self._credential(name), f"systemd credential {name}"
         if not secret:
             secret, origin = _clean(self._environ.get(variable, "")), variable
         if not secret:
             secret, origin = self._file(name, file), str(file)
         if not secret:
-            raise AuthError(
-                f"{name} is missing. Put it into {file} (then: sudo chmod 600 {file}), "
-                f"or give it as systemd credential {name}, or in the environment as {variable}"
-            )
+            return None
         remember(secret)
         return SecretStr(secret), origin
 
@@ -87,6 +100,10 @@ class Credentials:
                 f"{file} belongs to another user and cannot be read; type: sudo chown {user()} {file} "
                 f"(as a systemd service: restart it, systemd then hands over a copy)"
             ) from None
+
+
+def _variable(name: str) -> str:
+    return f"VOICEBOX_{name.upper()}"
 
 
 def _read(file: Path, *, private: bool) -> str:

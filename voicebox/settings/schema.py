@@ -124,8 +124,9 @@ class Settings(BaseSettings):
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """Names of the secrets that the chosen service needs."""
-        return self.services[self.service].SECRETS if self.service in self.services else ()
+        """Names of the secrets that the chosen service needs, or of which it needs one (see Credentials)."""
+        section = self.services.get(self.service, ServiceSettings)
+        return section.SECRETS + section.SECRETS_ANY
 
 
 class LayerSource(PydanticBaseSettingsSource):

@@ -17,7 +17,8 @@ def render(settings: Settings) -> str:
     for name in sections:
         lines += ["", f"[{name}]", *_section(settings, name)]
         if name in settings.services:
-            lines += _secrets(settings, settings.services[name].SECRETS)
+            lines += _secrets(settings, settings.services[name].SECRETS, "missing")
+            lines += _secrets(settings, settings.services[name].SECRETS_ANY, "not set")
     return "\n".join(lines) + "\n"
 
 
@@ -38,7 +39,7 @@ def _plain(value: object) -> object:
     return [_plain(v) for v in value] if isinstance(value, tuple) else value
 
 
-def _secrets(settings: Settings, names: tuple[str, ...]) -> Iterator[str]:
+def _secrets(settings: Settings, names: tuple[str, ...], otherwise: str) -> Iterator[str]:
     for name in names:
         where = settings.credentials.where(name)
-        yield f"# {name}: " + (f"set (from {where})" if where else "missing")
+        yield f"# {name}: " + (f"set (from {where})" if where else otherwise)
