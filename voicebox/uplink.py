@@ -94,7 +94,10 @@ class Uplink:
             self.available.set()
 
     def set_window(self, window: Window | None) -> None:
-        """What the service may hear. Closing (None) drops what was not sent; an end (``until``) lets it be sent."""
+        """What the service may hear. Closing (None) drops what was not sent; an end (``until``) lets it be sent.
+        An armed window is none yet."""
+        if window is not None and window.armed:
+            window = None
         if window == self._window:
             return
         before, self._window = self._window, window
