@@ -1,0 +1,156 @@
+"""LIRA-45: a little sound is gathered before a reply begins, so that bursts do not stutter; nothing else changes."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.support.gpio import ManualLoop
+from voicebox.audio.base import PLAYBACK_RATE, Flushed
+from voicebox.lead import LeadIn
+from voicebox.settings.schema import Conversation
+
+
+class Card:
+    """A speaker that notes what it is told and plays only when asked to."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[str, int, bytes]] = []
+        self.buffered = 0.0
+        self.playing = (0, 0)
+        self.underruns = 0
+
+    def play(self, reply_id: int, pcm: bytes) -> None:
+        self.calls.append(("play", reply_id, pcm))
+        self.buffered += len(pcm) / 2 / PLAYBACK_RATE
+
+    def finish(self, reply_id: int) -> None:
+        self.calls.append(("finish", reply_id, b""))
+
+    def flush(self, floor: int) -> Flushed:
+        self.calls.append(("flush", floor, b""))
+        discarded, self.buffered = round(self.buffered * PLAYBACK_RATE), 0.0
+        return Flushed(0, 0, discarded, 0.0)
+
+    def heard(self, reply_id: int) -> bytes:
+        return b"".join(pcm for what, reply, pcm in self.calls if what == "play" and reply == reply_id)
+
+
+def lead_in(seconds: float = 0.35) -> tuple[LeadIn, Card, ManualLoop]:
+    card, loop = Card(), ManualLoop()  # type: ignore[abstract]  # the part that timers need
+    return LeadIn(card, seconds, loop), card, loop
+
+
+def sound(milliseconds: int, value: int = 1) -> bytes:
+    return bytes([value, 0]) * (PLAYBACK_RATE * milliseconds // 1000)
+
+
+def test_lira_45_the_vendors_gaps_can_be_covered() -> None:
+    assert Conversation().playback_lead_ms >= 350
+    assert Conversation(playback_lead_ms=400).playback_lead_ms == 400
+
+
+def test_a_reply_begins_once_enough_is_gathered() -> None:
+    lead, card, _ = lead_in()
+    lead.play(1, sound(200))
+    assert card.calls == []
+    assert lead.buffered == pytest.approx(0.2)
+    lead.play(1, sound(150))
+    assert card.calls == [("play", 1, sound(350))]
+    assert lead.buffered == pytest.approx(0.35)
+
+
+def test_it_is_waited_for_no_longer_than_the_lead() -> None:
+    lead, card, loop = lead_in()
+    lead.play(1, sound(100))
+    loop.advance(0.2)
+    lead.play(1, sound(20))
+    loop.advance(0.149)
+    assert card.calls == []
+    loop.advance(0.002)
+    assert card.calls == [("play", 1, sound(120))]
+    assert loop.pending == 0
+
+
+def test_the_end_of_a_short_reply_releases_it() -> None:
+    lead, card, loop = lead_in()
+    lead.play(1, sound(100))
+    lead.finish(1)
+    assert card.calls == [("play", 1, sound(100)), ("finish", 1, b"")]
+    assert loop.pending == 0
+
+
+def test_once_a_reply_sounds_nothing_is_held_back_even_after_an_underrun() -> None:
+    lead, card, _ = lead_in()
+    lead.play(1, sound(350))
+    card.buffered = 0.0
+    lead.play(1, sound(20))
+    assert card.calls[-1] == ("play", 1, sound(20))
+
+
+def test_while_the_speaker_is_busy_the_next_reply_follows_without_a_pause() -> None:
+    lead, card, _ = lead_in()
+    lead.play(1, sound(350))
+    lead.finish(1)
+    lead.play(2, sound(20, 2))
+    assert card.calls[-1] == ("play", 2, sound(20, 2))
+
+
+def test_a_second_reply_after_silence_is_gathered_for_again() -> None:
+    lead, card, loop = lead_in()
+    lead.play(1, sound(350))
+    card.buffered = 0.0
+    lead.play(2, sound(100, 2))
+    assert card.heard(2) == b""
+    loop.advance(0.36)
+    assert card.heard(2) == sound(100, 2)
+
+
+def test_a_newer_reply_releases_the_one_gathered_for_first() -> None:
+    lead, card, _ = lead_in()
+    lead.play(1, sound(100))
+    lead.play(2, sound(100, 2))
+    assert card.calls == [("play", 1, sound(100)), ("play", 2, sound(100, 2))]
+
+
+def test_a_flush_drops_what_was_gathered_and_says_so() -> None:
+    lead, card, loop = lead_in()
+    lead.play(1, sound(100))
+    flushed = lead.flush(1)
+    loop.advance(10)
+    assert card.heard(1) == b""
+    assert flushed.discarded == 2_400
+    assert lead.buffered == 0
+
+
+def test_a_flush_leaves_a_newer_reply_alone() -> None:
+    lead, card, _ = lead_in()
+    lead.play(2, sound(100, 2))
+    lead.flush(1)
+    assert card.heard(2) == sound(100, 2)
+
+
+def test_without_a_lead_everything_passes_at_once() -> None:
+    lead, card, loop = lead_in(0)
+    lead.play(1, sound(20))
+    assert card.calls == [("play", 1, sound(20))]
+    assert loop.pending == 0
+
+
+PIECES = st.lists(st.tuples(st.integers(1, 3), st.integers(1, 300), st.floats(0, 0.5)), min_size=1, max_size=20)
+
+
+@given(PIECES)
+@settings(deadline=None)
+def test_all_that_is_played_arrives_once_and_in_order(pieces: list[tuple[int, int, float]]) -> None:
+    """Replies in rising order, each piece marked by its number, whatever the times between them."""
+    lead, card, loop = lead_in()
+    pieces.sort(key=lambda piece: piece[0])
+    meant = dict.fromkeys((1, 2, 3), b"")
+    for number, (reply, milliseconds, pause) in enumerate(pieces):
+        meant[reply] += sound(milliseconds, number + 1)
+        lead.play(reply, sound(milliseconds, number + 1))
+        loop.advance(pause)
+    lead.finish(pieces[-1][0])
+    assert {reply: card.heard(reply) for reply in meant} == meant
+    order = [reply for what, reply, _ in card.calls if what == "play"]
+    assert order == sorted(order)
