@@ -11,7 +11,10 @@ from voicebox import settings
 # What the file holds, and how the one problem begins behind "voicebox.toml:".
 WRONG = [
     ('servce = "toy"', "1: servce is unknown; did you mean service? (there are: audio, button, "),
-    ('service = "toi"', '1: service = "toi" is not allowed; it takes "simulator" or "choosy" or "toy"; did you mean toy?'),
+    (
+        'service = "toi"',
+        '1: service = "toi" is not allowed; it takes "simulator" or "choosy" or "toy"; did you mean toy?',
+    ),
     ("\n[audio]\nimput = 3", "3: audio.imput is unknown; did you mean input? ([audio] knows: backend, "),
     (
         'audio.backend = "alas"',

@@ -290,7 +290,7 @@ def test_every_fault_does_what_the_table_says(name: str) -> None:
     """LIRA-46: on cue, once or always."""
 
     async def main() -> None:
-        async with Simulator(faults=[name], keep=True) as simulator:
+        async with Simulator(FAULTS[name].service or "lira", faults=[name], keep=True) as simulator:
             await CHECKS[name](simulator)
 
     run_virtual(main())

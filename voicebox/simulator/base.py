@@ -31,6 +31,7 @@ class Setup:
     brain: Brain
     pace: Pace
     clock: Callable[[], str]  # the time of day, ISO 8601 with milliseconds
+    shared: dict[str, Any] = field(default_factory=dict)  # what a service remembers from one connection to the next
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +72,10 @@ class Gone(Exception):  # noqa: N818  # not an error: clients come and go
 
 class Link(Protocol):
     """The connection to one client."""
+
+    @property
+    def request(self) -> Request:
+        """What opened it."""
 
     async def send(self, message: str | bytes) -> None:
         """Send a text or a binary message. Raises Gone."""

@@ -8,11 +8,13 @@ from voicebox.errors import ConfigError
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One thing that goes wrong: every time, or only the first time. ``amount`` can be set as ``name=amount``."""
+    """One thing that goes wrong: every time, or only the first time. ``amount`` can be set as ``name=amount``;
+    ``service`` is the only one it can happen to, where there is only one."""
 
     description: str
     once: bool = False
     amount: float | None = None
+    service: str = ""
 
 
 FAULTS: dict[str, Fault] = {
@@ -56,7 +58,8 @@ def describe_faults() -> str:
 
 def _line(name: str, fault: Fault) -> str:
     amount = "" if fault.amount is None else f" (amount {fault.amount:g}: {name}=…)"
-    return f"{name:22} {'once' if fault.once else 'always':7} {fault.description}{amount}"
+    service = f"{fault.service}: " if fault.service else ""
+    return f"{name:22} {'once' if fault.once else 'always':7} {service}{fault.description}{amount}"
 
 
 class Faults:

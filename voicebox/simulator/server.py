@@ -53,6 +53,11 @@ class Connection:
 
     # the link
 
+    @property
+    def request(self) -> Request:
+        assert self._socket.request is not None  # noqa: S101  # it has been answered
+        return _read(self._socket.request)
+
     async def send(self, message: str | bytes) -> None:
         self._note("sent", message)
         try:
@@ -198,9 +203,7 @@ class Simulator:
         )
 
     def _answer_http(self, client: ServerConnection, request: HttpRequest) -> Response | None:
-        parts = urlsplit(request.path)
-        asked = Request(parts.path, dict(parse_qsl(parts.query)), dict(request.headers.raw_items()))
-        answer = self._service.answer_http(asked, self._setup)
+        answer = self._service.answer_http(_read(request), self._setup)
         if answer is None:
             return None
         response = client.respond(answer.status, answer.text)
@@ -225,6 +228,11 @@ class Simulator:
     def _time_of_day(self) -> str:
         now = self._started + timedelta(seconds=asyncio.get_running_loop().time())
         return now.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _read(request: HttpRequest) -> Request:
+    parts = urlsplit(request.path)
+    return Request(parts.path, dict(parse_qsl(parts.query)), dict(request.headers.raw_items()))
 
 
 async def _until_gone(work: Coroutine[Any, Any, None]) -> None:
