@@ -3,6 +3,7 @@
 VoiceboxError                       1  something went wrong; the message says what and how to mend it
 ├── ConfigError                    78  a setting is wrong; restarting does not help
 ├── AuthError                      77  a service refused the credentials; restarting does not help
+├── QuotaError                     1  the owner's daily minutes are used up; tomorrow is another day
 ├── DeviceError                    69  a sound card, GPIO chip or port cannot be had; may come back
 └── ProtocolError                  76  a service broke its own protocol; the session is dropped and redialled
 
@@ -31,6 +32,10 @@ class AuthError(VoiceboxError):
     """A service refused the credentials, or they are missing or expired."""
 
     exit_code = 77
+
+
+class QuotaError(VoiceboxError):
+    """The minutes the owner allows a day are used up."""
 
 
 class DeviceError(VoiceboxError):

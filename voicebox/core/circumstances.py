@@ -54,7 +54,7 @@ def ended(state: State, event: SessionEnded) -> Outcome:
 def _why(event: SessionEnded) -> Fault | None:
     if event.category is None:
         return None
-    return Fault.OFFLINE if event.category is Category.NETWORK else Fault.REFUSED
+    return {Category.NETWORK: Fault.OFFLINE, Category.QUOTA: Fault.USED_UP}.get(event.category, Fault.REFUSED)
 
 
 def ended_speaking(state: State, event: SessionEnded) -> Outcome:

@@ -40,6 +40,7 @@ class Category(StrEnum):
     SERVER = "server"
     NETWORK = "network"
     PROTOCOL = "protocol"
+    QUOTA = "quota"
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,7 @@ _FAULTS = {
     Fault.OFFLINE: Scene.TROUBLE,
     Fault.NO_REPLY: Scene.TROUBLE,
     Fault.BUSY: Scene.TROUBLE,
+    Fault.USED_UP: Scene.TROUBLE,
 }
 
 _PHASES = {

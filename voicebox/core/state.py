@@ -29,6 +29,7 @@ class Fault(StrEnum):
     OFFLINE = "service cannot be reached"
     NO_REPLY = "the service did not answer"
     BUSY = "the service asks us to slow down"
+    USED_UP = "the minutes allowed for today are used up"
 
 
 LASTING = frozenset({Fault.NO_MICROPHONE, Fault.NO_SPEAKER, Fault.REFUSED})
