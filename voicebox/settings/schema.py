@@ -61,6 +61,17 @@ class Conversation(Section):
     playback_lead_ms: Integer = Field(default=350, ge=0, le=2000)
 
 
+class Session(Section):
+    keep_warm_s: Number = Field(default=0.0, ge=0, le=3600)
+    max_minutes: Annotated[Annotated[Number, Field(gt=0, le=1440)] | None, Off] = None
+    daily_minutes: Annotated[Annotated[Number, Field(gt=0, le=1440)] | None, Off] = None
+
+
+class Diary(Section):
+    enabled: StrictBool = False
+    days: Integer = Field(default=7, ge=1, le=3650)
+
+
 class Lights(Section):
     backend: str = "gpio"  # limited to what there is, by ``schema``
     led: Annotated[Pin | None, Off] = 25
@@ -99,6 +110,8 @@ class Settings(BaseSettings):
     audio: Audio = Audio()
     wake: Wake = Wake()
     conversation: Conversation = Conversation()
+    session: Session = Session()
+    diary: Diary = Diary()
     lights: Lights = Lights()
     button: Button = Button()
     simulator: Simulator = Simulator()
