@@ -168,11 +168,12 @@ class SessionEnded(Event):
 
 @dataclass(frozen=True, slots=True)
 class ServiceError(Event):
-    """The service complains but the session lives."""
+    """The service complains but the session lives. ``details``: what it says beside, without secrets."""
 
     category: Category
     code: str
     message: str
+    details: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,13 +189,15 @@ class SessionUpdated(Event):
 
 @dataclass(frozen=True, slots=True)
 class Transcript(Event):
-    """What was said, by ``role`` "user" or "assistant"."""
+    """What was said, by ``role`` "user" or "assistant"; ``final``: they have finished. ``details``: what else the
+    service says of it, in its own words: confidence, the time of each word, …"""
 
     role: str
     text: str
     speaker: str = ""
     timestamp: str = ""
     final: bool = True
+    details: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,6 +242,42 @@ class ParticipantChanged(Event):
 @dataclass(frozen=True, slots=True)
 class TaskCreated(Event):
     task: Any
+
+
+@dataclass(frozen=True, slots=True)
+class TurnStarted(Event):
+    """The service takes what it hears for the user's turn."""
+
+    turn_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TurnEnded(Event):
+    """… and that is over: after ``duration`` seconds, ``complete`` if it came to its natural end."""
+
+    turn_id: str = ""
+    duration: float | None = None
+    complete: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EmotionUpdated(Event):
+    """How the user sounds. Scores are 0 to 1, ``top`` the strongest first; times are seconds."""
+
+    top: tuple[tuple[str, float], ...] = ()
+    all: Mapping[str, float] = field(default_factory=dict, hash=False)
+    processing_time: float | None = None
+    utterance_duration: float | None = None
+    connection_id: str = ""
+    session_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceStatus(Event):
+    """What the service says it is doing, e.g. "processing"."""
+
+    status: str
+    details: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True, slots=True)

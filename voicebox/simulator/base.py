@@ -130,6 +130,9 @@ class Service(Voice, Protocol):
     def owner_hint(url: str, setup: Setup) -> str:
         """What the owner does to reach this simulator at ``url``."""
 
+    async def opened(self) -> None:
+        """The WebSocket is up. Raises nothing but Gone."""
+
     async def received(self, message: str | bytes) -> None:
         """A message came. Raises nothing but Gone, whatever the message holds."""
 

@@ -65,6 +65,9 @@ class Service:
             f"and start voicebox with this in its environment:\n\nVOICEBOX_LIRA_TOKEN={setup.token}\n"
         )
 
+    async def opened(self) -> None:
+        """The client speaks first."""
+
     # what the client says
 
     async def received(self, message: str | bytes) -> None:

@@ -97,6 +97,7 @@ class Connection:
                 task.cancel()
 
     async def _pump(self, service: Service) -> None:
+        await service.opened()
         try:
             async for message in self._socket:
                 self._note("received", message)
