@@ -104,8 +104,10 @@ class Playback:
     def flush(self, floor: int) -> Flushed:
         with self._lock:
             now = self._clock()
-            self.floor = max(self.floor, floor)
             reply_id, played = self._heard(now)
+            if not reply_id:
+                reply_id, played = self._paused()
+            self.floor = max(self.floor, floor)
             before = self._queued
             fade = self._drop_dead()
             discarded = self._samples(before - self._queued)
@@ -219,6 +221,15 @@ class Playback:
             return 0, 0
         heard = span.start + max(0.0, now - span.heard_at) * self._rate
         return span.reply_id, round(heard * PLAYBACK_RATE / self._rate)
+
+    def _paused(self) -> tuple[int, int]:
+        """The reply in whose middle there is silence now, as the card or the network did not keep up, and what has been
+        heard of it."""
+        reply_id, handed = self._handed
+        more = self._starved == reply_id or bool(self._queue and self._queue[0].reply_id == reply_id)
+        if not more or reply_id <= self.floor:
+            return 0, 0
+        return reply_id, round(handed * PLAYBACK_RATE / self._rate)
 
     def _drop_dead(self) -> float:
         """Leave only living replies in the queue, behind the fade of the one being cut; returns its length in s."""
