@@ -28,11 +28,21 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "voicebox.logs": ("voicebox.systemd",),
     "voicebox.lights": ("voicebox.pins",),
     "voicebox.buttons": ("voicebox.pins",),
+    "voicebox.audio": ("voicebox.onnx",),
+    "voicebox.wake": ("voicebox.onnx",),
     "voicebox.services": ("voicebox.wire",),
     "voicebox.simulator": ("voicebox.wire", "voicebox.assets", "voicebox.audio.base", "voicebox.audio.pcm"),
     "voicebox.lead": ("voicebox.audio.base",),
-    "voicebox.uplink": ("voicebox.audio.base", "voicebox.wake.base"),
-    "voicebox.session": ("voicebox.services.base", "voicebox.uplink", "voicebox.redial", "voicebox.websocket"),
+    "voicebox.uplink": ("voicebox.audio.base", "voicebox.audio.pcm", "voicebox.wake.base"),
+    "voicebox.session": (
+        "voicebox.services.base",
+        "voicebox.uplink",
+        "voicebox.redial",
+        "voicebox.websocket",
+        "voicebox.pumps",
+    ),
+    "voicebox.pumps": ("voicebox.services.base", "voicebox.uplink", "voicebox.limiter", "voicebox.websocket"),
+    "voicebox.usage": ("voicebox.statefile",),
     "voicebox.websocket": ("voicebox.services.base", "voicebox.redial"),
     "voicebox.redial": ("voicebox.services.base",),
     "voicebox.box": (
@@ -47,13 +57,14 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
 
 LIBRARIES = {
     "websockets": {"websocket.py", "simulator/server.py"},  # one for each end of the wire
+    "soundfile": {"audio/decode.py", "simulator/zeebee.py"},  # one reads, one writes
     "gpiozero": {"pins.py", "buttons.py", "lights/gpio.py", "demo/finger.py"},
 }
 """The files that may import a library; one that is not named here is imported in a single file."""
 
 ROOMS = {
     "pydantic": ("settings/", "services/", "wire/"),
-    "numpy": ("audio/", "wake/", "simulator/", "assets/", "demo/", "uplink.py"),
+    "numpy": ("audio/", "wake/", "simulator/", "assets/", "demo/", "uplink.py", "onnx.py"),
 }
 """Libraries of values rather than of devices: the rooms that may import them."""
 

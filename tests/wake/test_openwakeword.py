@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from tests.support.speech import Samples, hops, say, silence
 from voicebox.errors import ConfigError
+from voicebox.onnx import Network
 from voicebox.wake import openwakeword
 from voicebox.wake.base import HOP, Detection, Phrase
 from voicebox.wake.openwakeword import OpenWakeWord, built_in
@@ -41,7 +42,7 @@ def hear(engine: OpenWakeWord, *pieces: Samples) -> list[Detection]:
 class Scripted:
     """Stands in for a phrase network: gives the scores it is told, then 0."""
 
-    def __init__(self, network: openwakeword._Network, scores: list[list[float]]) -> None:
+    def __init__(self, network: Network, scores: list[list[float]]) -> None:
         self._count: int = network.get_outputs()[0].shape[1]
         self._scores = iter(scores)
         self.get_inputs, self.get_outputs = network.get_inputs, network.get_outputs
@@ -276,7 +277,7 @@ def test_a_missing_package_is_refused_with_the_mend(monkeypatch: pytest.MonkeyPa
 
 
 def test_a_package_without_models_is_refused_with_the_mend(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(openwakeword, "_folder", lambda: tmp_path)
+    monkeypatch.setattr(openwakeword, "packaged", lambda: tmp_path)
     assert "pip install openwakeword==0.4.0" in refused("alexa")[0]
 
 

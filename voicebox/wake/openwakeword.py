@@ -1,25 +1,23 @@
 """Wake words by openWakeWord's networks, run with onnxruntime alone.
 
-The package openwakeword carries the networks, but importing it brings scipy and scikit-learn, 150 MB for nothing; so
-it is only located, never imported. The arithmetic is that of its streaming ``Model``, and so are the scores. Its
-pre-trained phrases are licensed CC BY-NC-SA 4.0; own ``.onnx`` models, trained for openWakeWord, load from a path.
+The package openwakeword carries the networks. The arithmetic is that of its streaming ``Model``, and so are the scores.
+Its pre-trained phrases are licensed CC BY-NC-SA 4.0; own ``.onnx`` models, trained for openWakeWord, load from a path.
 
 What merely sounds alike may wake it: some voices' "hey Charlie" reaches 0.99 on hey_jarvis, so no threshold helps.
 """
 
 import difflib
-import importlib.util
 import logging
 import math
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from voicebox.errors import ConfigError
+from voicebox.onnx import Network, open_network, packaged
 from voicebox.wake.base import HOP, Detection, Phrase
 
 _log = logging.getLogger(__name__)
@@ -46,21 +44,11 @@ _CLASSES: dict[str, dict[int, str]] = {
 """What the outputs of built-in models with several outputs mean; the others have one."""
 
 
-class _Network(Protocol):
-    """What is used of onnxruntime.InferenceSession."""
-
-    def get_inputs(self) -> list[Any]: ...
-
-    def get_outputs(self) -> list[Any]: ...
-
-    def run(self, outputs: None, inputs: dict[str, NDArray[np.float32]]) -> list[NDArray[np.float32]]: ...
-
-
 def built_in() -> dict[str, Path]:
     """The phrases that come with openwakeword, by name. Raises ConfigError where there are none."""
-    versioned = {re.sub(r"_v[\d.]+$", "", path.stem): path for path in sorted(_folder().glob("*_v[0-9]*.onnx"))}
+    versioned = {re.sub(r"_v[\d.]+$", "", path.stem): path for path in sorted(packaged().glob("*_v[0-9]*.onnx"))}
     if not versioned:
-        raise ConfigError(f"no wake word models in {_folder()}; mend it with: pip install openwakeword==0.4.0")
+        raise ConfigError(f"no wake word models in {packaged()}; mend it with: pip install openwakeword==0.4.0")
     return versioned
 
 
@@ -75,7 +63,7 @@ class OpenWakeWord:
     def __init__(self, phrases: Sequence[Phrase], refractory: float = 2.0) -> None:
         """``refractory``: seconds of audio for which a phrase just detected is not detected again."""
         self._listeners = _listeners(phrases, math.ceil(refractory * 16_000 / HOP))
-        self._features = _Features(_folder(), max(listener.window for listener in self._listeners))
+        self._features = _Features(packaged(), max(listener.window for listener in self._listeners))
 
     def process(self, samples: NDArray[np.int16]) -> list[Detection]:
         if samples.shape != (HOP,) or samples.dtype != np.int16:
@@ -100,8 +88,8 @@ class _Features:
     """Audio in, embeddings out: one for each hop, the newest last."""
 
     def __init__(self, folder: Path, length: int) -> None:
-        self._spectrum = _open(folder / "melspectrogram.onnx")
-        self._embedding = _open(folder / "embedding_model.onnx")
+        self._spectrum = open_network(folder / "melspectrogram.onnx", "wake word")
+        self._embedding = open_network(folder / "embedding_model.onnx", "wake word")
         self._audio = np.zeros((1, _OVERLAP + HOP), np.float32)
         self._rows = np.zeros((1, _WINDOW, _BANDS, 1), np.float32)
         self._embeddings = np.zeros((1, length, _EMBEDDING), np.float32)
@@ -128,7 +116,7 @@ class _Features:
 class _Listener:
     """One phrase: its network, its newest scores, and when it last was heard."""
 
-    def __init__(self, phrase: Phrase, network: _Network, labels: dict[int, str], refractory: int) -> None:
+    def __init__(self, phrase: Phrase, network: Network, labels: dict[int, str], refractory: int) -> None:
         self.window: int = network.get_inputs()[0].shape[1]
         self._phrase = phrase
         self._network = network
@@ -184,31 +172,6 @@ def _append(buffer: NDArray[np.float32], rows: NDArray[np.float32]) -> None:
 # --- finding and opening the networks ------------------------------------------------------------------------------
 
 
-def _folder() -> Path:
-    spec = importlib.util.find_spec("openwakeword")
-    if spec is None or not spec.submodule_search_locations:
-        raise ConfigError("the package openwakeword is missing; mend it with: pip install openwakeword==0.4.0")
-    return Path(spec.submodule_search_locations[0]) / "resources" / "models"
-
-
-def _session(path: Path) -> _Network:
-    """A network ready to run, small and quiet: no threads of its own, no memory held back."""
-    import onnxruntime  # noqa: PLC0415  # 37 MB that a box without a wake word need not spend
-
-    onnxruntime.disable_telemetry_events()
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.inter_op_num_threads = 1
-    options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
-    options.enable_cpu_mem_arena = False
-    options.enable_mem_pattern = False
-    options.log_severity_level = 4  # what goes wrong is raised as well
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.add_session_config_entry("session.inter_op.allow_spinning", "0")
-    network: _Network = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    return network
-
-
 def _listeners(phrases: Sequence[Phrase], refractory: int) -> list[_Listener]:
     if not phrases:
         raise ConfigError("no wake word is given: name at least one phrase, or turn the wake word off")
@@ -231,7 +194,7 @@ def _listener(phrase: Phrase, refractory: int) -> _Listener:
         raise ConfigError(f"wake word {phrase.model}: the threshold must be above 0 and at most 1")
     if phrase.patience < 1:
         raise ConfigError(f"wake word {phrase.model}: the patience must be at least 1 frame")
-    network = _open(_path(phrase.model))
+    network = open_network(_path(phrase.model), "wake word")
     outputs = _outputs(network)
     if not outputs:
         raise ConfigError(
@@ -257,21 +220,7 @@ def _path(model: str) -> Path:
     return known[model]
 
 
-def _open(path: Path) -> _Network:
-    try:
-        with path.open("rb"):
-            pass
-    except OSError as error:
-        raise ConfigError(f"wake word model {path} cannot be read: {error.strerror}") from error
-    try:
-        return _session(path)
-    except ImportError as error:
-        raise ConfigError(f"the wake word needs onnxruntime: {error}; mend it with: pip install onnxruntime") from error
-    except Exception as error:  # onnxruntime's errors have no base of their own
-        raise ConfigError(f"wake word model {path} is not a usable ONNX file") from error
-
-
-def _outputs(network: _Network) -> int:
+def _outputs(network: Network) -> int:
     """How many scores a wake word network gives; 0 if it is none."""
     inputs, outputs = network.get_inputs(), network.get_outputs()
     if len(inputs) != 1 or len(outputs) != 1 or inputs[0].type != "tensor(float)":
