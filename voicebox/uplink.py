@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voicebox.audio.base import CAPTURE_RATE, Block
+from voicebox.audio.pcm import Resampler, from_bytes, to_bytes
 from voicebox.core.events import Event, WakeDetected
 from voicebox.core.state import Window
 from voicebox.wake.base import HOP, Detector
@@ -230,3 +231,36 @@ class WakeListener:
             self._busy_since = None
             for detection in detections:
                 self._dispatch(WakeDetected(detection.model, detection.score, position))
+
+
+class Converter:
+    """Uplink audio at the rate and in the chunks that a service wants: 16 kHz in, pieces of ``samples`` samples at
+    ``rate`` out, and what is left at the end of a stretch."""
+
+    def __init__(self, rate: int, samples: int) -> None:
+        self._rate = rate
+        self._size = samples * 2
+        self.chunk = samples * CAPTURE_RATE // rate
+        """Samples to take from the uplink at a time."""
+        self.begin()
+
+    def begin(self) -> None:
+        """A new stretch knows nothing of the last."""
+        self._resampler = Resampler(CAPTURE_RATE, self._rate)
+        self._pending = b""
+
+    def convert(self, pcm: bytes) -> list[bytes]:
+        if self._rate == CAPTURE_RATE:
+            return [pcm]
+        self._pending += to_bytes(self._resampler.process(from_bytes(pcm)))
+        whole = len(self._pending) - len(self._pending) % self._size
+        pieces = [self._pending[at : at + self._size] for at in range(0, whole, self._size)]
+        self._pending = self._pending[whole:]
+        return pieces
+
+    def end(self) -> list[bytes]:
+        if self._rate == CAPTURE_RATE:
+            return []
+        rest = self._pending + to_bytes(self._resampler.flush())
+        self.begin()
+        return [rest[at : at + self._size] for at in range(0, len(rest), self._size)]

@@ -5,6 +5,7 @@ import base64
 import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from dataclasses import fields
 from typing import Any, TypeVar
 
 import numpy as np
@@ -14,6 +15,7 @@ from websockets.exceptions import ConnectionClosed
 from voicebox.audio.base import BLOCK, Block
 from voicebox.core.events import Event, SessionReady
 from voicebox.core.state import Window
+from voicebox.pumps import Surroundings
 from voicebox.redact import remember
 from voicebox.services import lira
 from voicebox.session import Session
@@ -21,6 +23,8 @@ from voicebox.uplink import Uplink
 
 TOKEN = "canary-token-0123456789"  # noqa: S105  # made up, to be looked for where it must not be
 MEETING = "mtg_test"
+
+AROUND = {field.name for field in fields(Surroundings)}
 
 E = TypeVar("E", bound=Event)
 
@@ -36,7 +40,10 @@ class Line:
         self._news = asyncio.Event()
         self.adapter = lira.Service(lira.Settings(url=url, meeting_id=meeting, allow_plain=True))
         self.uplink = Uplink()
-        self.session = Session(self.adapter, self.uplink, self._note, credentials=self._credentials, **options)
+        around = Surroundings(**{name: options.pop(name) for name in list(options) if name in AROUND})
+        self.session = Session(
+            self.adapter, self.uplink, self._note, credentials=self._credentials, around=around, **options
+        )
         self.position = 0
 
     def _credentials(self) -> dict[str, str]:
