@@ -14,6 +14,7 @@ from tests.support.speech import say as spoken
 from voicebox.audio.base import PLAYBACK_RATE
 
 LIMIT = 2.0
+MOST_AFTER = round(0.023 * PLAYBACK_RATE)  # 20 ms, and 3 ms for how exactly the log and the recording tell the time
 CONFIG = 'service = "lira"\nwake.enabled = false\n'
 
 
@@ -63,4 +64,4 @@ class TestSigterm:
         end = speaker.index(stopped.moment)
         speaker.wait_for(end + PLAYBACK_RATE, timeout=5)
         assert speaker.samples[speaker.index(speaking.moment) : end].any()
-        assert not speaker.samples[end + PLAYBACK_RATE // 10 :].any()  # with the card closed the sound ends, too
+        assert not speaker.samples[end + MOST_AFTER :].any()

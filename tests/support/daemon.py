@@ -155,9 +155,9 @@ class Daemon:
                 raise AssertionError(f"{pattern!r} was not logged within {timeout:g} s:\n{self.story()}")
             return self.lines[at], at + 1
 
-    def said(self, pattern: str, *, since: int = 0) -> list[Line]:
-        """All lines so far that ``pattern`` is found in, the first ``since`` lines aside."""
-        return [line for line in self.lines[since:] if re.search(pattern, line.text)]
+    def said(self, pattern: str) -> list[Line]:
+        """All lines so far that ``pattern`` is found in."""
+        return [line for line in self.lines if re.search(pattern, line.text)]
 
     def story(self, last: int = 60) -> str:
         return "\n".join(f"{line.moment:.3f} {line.level} {line.text}" for line in self.lines[-last:])
