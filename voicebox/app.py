@@ -31,6 +31,7 @@ from voicebox.core.state import Phase, Policy, State
 from voicebox.errors import ConfigError, DeviceError, VoiceboxError
 from voicebox.lead import LeadIn
 from voicebox.lights.base import Light, LightOptions, open_light
+from voicebox.pumps import Surroundings
 from voicebox.services.base import Adapter, discover
 from voicebox.session import Session
 from voicebox.settings import SIMULATOR, Settings
@@ -56,6 +57,7 @@ class Parts:
     light: Light | None = None
     executor: Executor | None = None
     notifier: Notifier | None = None
+    detector: Detector | None = None
     simulator: "Simulator | None" = None  # not yet started
 
 
@@ -103,12 +105,12 @@ class App:
             self.uplink,
             self.box.dispatch,
             credentials=credentials,
-            has_room=lambda: self.playback.buffered < MAX_BUFFERED,
+            around=Surroundings(has_room=lambda: self.playback.buffered < MAX_BUFFERED),
         )
         self.playback = LeadIn(self.backend.speaker, settings.conversation.playback_lead_ms / 1000, loop)
         self.box.connect(self.session, self.playback)
         self._speech = SpeechGate()
-        detector = await loop.run_in_executor(self._executor, _detector, settings)
+        detector = self._parts.detector or await loop.run_in_executor(self._executor, _detector, settings)
         self.listener = WakeListener(detector, self.box.dispatch, self._executor) if detector else None
         button = _button(settings, self)
         if button is not None:

@@ -179,6 +179,7 @@ class Session:
         try:
             return await self._converse(self._pumps)
         finally:
+            self._rtt = self._pumps.rtt
             self._pumps = None
             self._disconnected.set()
             self._save()
@@ -187,7 +188,6 @@ class Session:
         if self._leaving.is_set():
             pumps.end()
         ends = await pumps.run()
-        self._rtt = pumps.rtt
         outcome = self._meaning(pumps, ends)
         if pumps.ready_at is not None:
             lived = asyncio.get_running_loop().time() - pumps.ready_at

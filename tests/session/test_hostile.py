@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.session import JOINED, Line, Tcp, frame, listening, running, upgrade
 from voicebox.core.events import ReplyAudio, SessionLost, SessionReady, SessionWarning, VendorRaw
-from voicebox.session import GOODBYE
+from voicebox.pumps import GOODBYE
 from voicebox.virtualtime import run_virtual
 
 LIMIT = 2**20

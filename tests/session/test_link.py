@@ -16,7 +16,7 @@ from tests.support.session import JOINED, Line, Tcp, listening, now, running, up
 from voicebox.core.events import ReplyAudio, ReplyStarted, SessionEnded, SessionLost, SessionReady
 from voicebox.core.state import Window
 from voicebox.services.base import Effect
-from voicebox.session import GOODBYE
+from voicebox.pumps import GOODBYE
 from voicebox.simulator import Simulator
 from voicebox.virtualtime import run_virtual
 from voicebox.websocket import SEND_TIMEOUT_MS

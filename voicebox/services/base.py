@@ -233,17 +233,19 @@ _EXPIRES_SOON = 60.0
 _LONGEST_WAIT = 3600.0
 
 
-def check_url(url: str, service: str, *, allow_plain: bool) -> None:
-    """Raise ConfigError unless ``url`` is wss://, or ws:// to this machine itself and that is permitted."""
-    scheme, host = _scheme_and_host(url)
-    if scheme == "wss" and host:
+def check_url(url: str, service: str, *, allow_plain: bool, setting: str = "url", scheme: str = "wss") -> None:
+    """Raise ConfigError unless ``url`` is wss://, or ws:// to this machine itself and that is permitted; with ``scheme``
+    "https" the same of https:// and http://."""
+    plain, kind = {"wss": ("ws", "WebSocket"), "https": ("http", "web")}[scheme]
+    found, host = _scheme_and_host(url)
+    if found == scheme and host:
         return
-    if scheme != "ws" or not host:
-        raise ConfigError(f"{service}.url is no WebSocket address: it must begin with wss:// and name a host")
+    if found != plain or not host:
+        raise ConfigError(f"{service}.{setting} is no {kind} address: it must begin with {scheme}:// and name a host")
     if not (allow_plain and _is_loopback(host)):
         raise ConfigError(
-            f"{service}.url is unencrypted: use wss://"
-            f" (ws:// is for this machine only, with {service}.allow_plain = true)"
+            f"{service}.{setting} is unencrypted: use {scheme}://"
+            f" ({plain}:// is for this machine only, with {service}.allow_plain = true)"
         )
 
 

@@ -1,5 +1,5 @@
-"""NextEVI's messages. Source: the vendor's WebSocket API reference; what its two published clients were seen to send and
-read beside is marked "field"."""
+"""NextEVI's messages. Source: the vendor's WebSocket API reference; what its two published clients were seen to send
+and to read beside is marked "field"."""
 
 import math
 from collections.abc import Mapping
@@ -26,9 +26,11 @@ def _text(value: object) -> str:
 
 
 def _unit(value: object) -> float | None:
-    """A score from 0 to 1; None if it is none."""
+    """A score from 0 to 1, or in per cent; None if it is neither."""
     number = _number(value)
-    return number if number is not None and number <= 1 else None
+    if number is None or number > 100:
+        return None
+    return number if number <= 1 else number / 100
 
 
 def _number(value: object) -> float | None:
@@ -127,7 +129,7 @@ class ConnectionMetadata(Message):
     TYPE: ClassVar[str] = "connection_metadata"
     connection_id: Text = ""
     status: Text = ""
-    config: Object = {}
+    config: Object = Field(default_factory=dict)
     project_id: Text = ""
     config_id: Text = ""
 
@@ -139,7 +141,7 @@ class Transcription(Message):
     is_final: Flag = None
     is_speech_final: Flag = None
     session_id: Text = ""
-    words: Annotated[list[dict[str, Any]], BeforeValidator(_objects)] = []
+    words: Annotated[list[dict[str, Any]], BeforeValidator(_objects)] = Field(default_factory=list)
     accumulated_transcript: Text = ""
     is_turn_incomplete: Flag = None
     original_fragment: Text = ""
@@ -187,7 +189,7 @@ class Emotion(Part):
 
 class EmotionUpdate(Message):
     TYPE: ClassVar[str] = "emotion_update"
-    top_emotions: Annotated[list[Emotion], BeforeValidator(_objects)] = []
+    top_emotions: Annotated[list[Emotion], BeforeValidator(_objects)] = Field(default_factory=list)
     all_emotions: Any = None
     processing_time: Number = None  # seconds
     utterance_duration: Number = None  # seconds
@@ -204,10 +206,8 @@ class EmotionUpdate(Message):
         """All of them; field: a list like ``top_emotions``, or percentages."""
         if isinstance(self.all_emotions, list):
             return dict(EmotionUpdate(top_emotions=self.all_emotions).top)
-        numbers = {name: _number(score) for name, score in _object(self.all_emotions).items()}
-        known = {name: number for name, number in numbers.items() if number is not None and number <= 100}
-        scale = 100 if any(number > 1 for number in known.values()) else 1
-        return {name: number / scale for name, number in known.items()}
+        scores = {name: _unit(score) for name, score in _object(self.all_emotions).items()}
+        return {name: score for name, score in scores.items() if score is not None}
 
 
 class TurnStart(Message):
@@ -236,7 +236,7 @@ class UserInterruption(TopLevel):
 class Status(Message):
     TYPE: ClassVar[str] = "status"
     status: str = ""
-    details: Object = {}
+    details: Object = Field(default_factory=dict)
 
 
 class ErrorMessage(Message):
