@@ -1,0 +1,220 @@
+"""A whole box in a house made of arrays: the real App, a simulated service, and a wake word that is heard on cue.
+
+Everything runs in virtual time; what the service received and the speaker played is kept.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from voicebox import settings
+from voicebox.app import App, Parts
+from voicebox.assets import speech
+from voicebox.audio.base import CAPTURE_RATE, PLAYBACK_RATE
+from voicebox.audio.wavfile import FlushMark, WavBackend
+from voicebox.box import Step
+from voicebox.core.scenes import Scene
+from voicebox.core.state import Fault, Phase
+from voicebox.simulator import Simulator
+from voicebox.simulator.recording import Memory, Noted
+from voicebox.systemd import Notifier
+from voicebox.virtualtime import InlineExecutor
+from voicebox.wake.base import Detection
+
+NO_FILE = Path("/dev/null")
+"""Settings without a file."""
+SILENT_AFTER = PLAYBACK_RATE * 20 // 1000
+"""Samples that may be heard after a flush: 20 ms."""
+
+
+class Ear:
+    """A wake word engine that hears its phrase when it is told to."""
+
+    def __init__(self) -> None:
+        self.cue = False
+        self.failure: Exception | None = None
+
+    def process(self, samples: NDArray[np.int16]) -> list[Detection]:
+        assert samples.shape == (1280,)
+        if self.failure:
+            raise self.failure
+        heard, self.cue = self.cue, False
+        return [Detection("hey_jarvis", 0.9)] if heard else []
+
+    @property
+    def scores(self) -> dict[str, float]:
+        return {}
+
+    def reset(self) -> None:
+        self.cue = False
+
+
+class Lamp:
+    def __init__(self) -> None:
+        self.scenes: list[Scene] = []
+        self.closed = 0
+
+    def show(self, scene: Scene) -> None:
+        if scene not in self.scenes[-1:]:
+            self.scenes.append(scene)
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+class Systemd(Notifier):
+    """Notes what systemd is told, and when."""
+
+    def __init__(self, watchdog: float | None = None) -> None:
+        super().__init__({})
+        self.watchdog_interval = watchdog
+        self.told: list[tuple[float, str]] = []
+
+    def _send(self, message: str) -> None:
+        self.told.append((now(), message))
+
+    def count(self, message: str) -> int:
+        return sum(told == message for _, told in self.told)
+
+    def when(self, message: str) -> float:
+        """When it was first said."""
+        return next(at for at, told in self.told if told == message)
+
+
+class House:
+    def __init__(self, app: App, parts: Parts, stop: asyncio.Event) -> None:
+        assert isinstance(parts.backend, WavBackend)
+        assert isinstance(parts.detector, Ear)
+        assert isinstance(parts.light, Lamp)
+        assert isinstance(parts.notifier, Systemd)
+        assert parts.simulator is not None
+        self.app, self.backend, self.ear, self.lamp = app, parts.backend, parts.detector, parts.light
+        self.systemd, self.simulator = parts.notifier, parts.simulator
+        self.stop = stop
+        self.running: asyncio.Task[None]
+        self.steps: list[tuple[float, Step]] = []
+        self._news = asyncio.Event()
+        app.box.observers.append(self._note)
+
+    def _note(self, step: Step) -> None:
+        self.steps.append((now(), step))
+        self._news.set()
+
+    @property
+    def phase(self) -> Phase:
+        return self.app.box.state.phase
+
+    @property
+    def phases(self) -> list[Phase]:
+        """All phases so far, in order."""
+        return [Phase.IDLE, *(step.after.phase for _, step in self.steps if step.before.phase is not step.after.phase)]
+
+    @property
+    def faults(self) -> set[Fault]:
+        return {step.after.fault for _, step in self.steps if step.after.fault}
+
+    @property
+    def wire(self) -> Memory:
+        """What passed over the newest connection."""
+        return self.simulator.connections[-1]
+
+    def received(self, connection: int = -1) -> list[Noted]:
+        return [m for m in self.simulator.connections[connection].messages if m.direction == "received"]
+
+    async def until(self, happened: Callable[[], bool], within: float = 60.0) -> None:
+        """Raises TimeoutError."""
+        async with asyncio.timeout(within):
+            while not happened():
+                if self.running.done():
+                    await self.running
+                    raise AssertionError("the box has stopped")
+                self._news.clear()
+                waiting = asyncio.ensure_future(self._news.wait())
+                await asyncio.wait({waiting, self.running}, return_when=asyncio.FIRST_COMPLETED)
+                waiting.cancel()
+
+    async def until_phase(self, phase: Phase, within: float = 60.0) -> None:
+        await self.until(lambda: self.phase is phase, within)
+
+    async def wake(self) -> None:
+        """Somebody says the wake word."""
+        self.ear.cue = True
+        await asyncio.sleep(0.1)
+
+    def say(self, name: str = "ask_time") -> float:
+        """Somebody speaks; returns how many seconds it takes."""
+        samples = speech(name)
+        self.backend.say(samples)
+        return len(samples) / CAPTURE_RATE
+
+    async def ask(self, name: str = "ask_time", within: float = 60.0) -> None:
+        """Wake it, ask, and wait until the answer is heard."""
+        await self.wake()
+        self.say(name)
+        await self.until_phase(Phase.SPEAKING, within)
+
+    def heard(self, reply_id: int) -> NDArray[np.int16]:
+        """What the speaker played of this reply."""
+        spans = [(first, end) for reply, first, end in self.backend.speaker.spoken if reply == reply_id]
+        sound = self.backend.spk
+        return np.concatenate([np.zeros(0, np.int16), *(sound[first:end] for first, end in spans)])
+
+    def stale(self, mark: FlushMark) -> int:
+        """Sounding samples from 20 ms after the flush until the next reply begins."""
+        later = [first for reply, first, _ in self.backend.speaker.spoken if reply > mark.floor and first > mark.index]
+        sound = self.backend.spk
+        return int(np.count_nonzero(sound[mark.index + SILENT_AFTER : min(later, default=len(sound))]))
+
+    @property
+    def cuts(self) -> list[FlushMark]:
+        """The flushes that cut a reply that was being heard."""
+        return [mark for mark in self.backend.flushes if mark.reply_id]
+
+
+@asynccontextmanager
+async def living(
+    *,
+    brain: str = "talker",
+    duplex: str = "full",
+    faults: Sequence[str] = (),
+    options: Mapping[str, str] | None = None,
+    watchdog: float | None = None,
+    dice: float = 0.1,
+) -> AsyncIterator[House]:
+    """A box at work, stopped at the end (within 2 s) if it still runs; an exception that ended it is raised."""
+    environ = {
+        "VOICEBOX_SIMULATOR__BRAIN": brain,
+        "VOICEBOX_AUDIO__BACKEND": "wav",
+        "VOICEBOX_AUDIO__DUPLEX": duplex,
+        "VOICEBOX_LIGHTS__BACKEND": "none",
+        "VOICEBOX_BUTTON__PIN": "false",
+        **(options or {}),
+    }
+    parts = Parts(
+        backend=WavBackend(noise=-75.0),
+        light=Lamp(),
+        executor=InlineExecutor(),
+        notifier=Systemd(watchdog),
+        detector=Ear(),
+        simulator=Simulator(brain=brain, faults=faults, keep=True),
+    )
+    stop = asyncio.Event()
+    async with App(settings.load(NO_FILE, environ), parts) as app:
+        app.session._redial._dice = lambda: dice
+        house = House(app, parts, stop)
+        house.running = asyncio.ensure_future(app.run(stop))
+        try:
+            await asyncio.sleep(2.0)  # there is something to listen to
+            yield house
+        finally:
+            stop.set()
+            async with asyncio.timeout(2.0):
+                await house.running
+
+
+def now() -> float:
+    return asyncio.get_running_loop().time()
