@@ -31,6 +31,7 @@ from voicebox.core.state import Phase, Policy, State
 from voicebox.errors import ConfigError, DeviceError, VoiceboxError
 from voicebox.lead import LeadIn
 from voicebox.lights.base import Light, LightOptions, open_light
+from voicebox.pumps import Surroundings
 from voicebox.services.base import Adapter, discover
 from voicebox.session import Session
 from voicebox.settings import SIMULATOR, Settings
@@ -104,7 +105,7 @@ class App:
             self.uplink,
             self.box.dispatch,
             credentials=credentials,
-            has_room=lambda: self.playback.buffered < MAX_BUFFERED,
+            around=Surroundings(has_room=lambda: self.playback.buffered < MAX_BUFFERED),
         )
         self.playback = LeadIn(self.backend.speaker, settings.conversation.playback_lead_ms / 1000, loop)
         self.box.connect(self.session, self.playback)
