@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import io
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -13,6 +14,8 @@ from voicebox.redact import redact
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code (see docs/configuration.md)."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # as stderr: not every terminal knows every character
     options = _parser().parse_args(arguments)
     try:
         code: int = options.command(options) or 0

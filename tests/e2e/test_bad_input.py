@@ -119,6 +119,13 @@ def test_a_command_there_is_not(tmp_path: Path) -> None:
     assert "simulate" in ended.stderr  # what there is
 
 
+def test_a_terminal_that_knows_only_ascii(tmp_path: Path) -> None:
+    (tmp_path / "voicebox.toml").write_text('lira.user_name = "Küche"\n', encoding="utf-8")
+    shown = voicebox("config", "show", "--config", "voicebox.toml", environ={"PYTHONIOENCODING": "ascii"}, cwd=tmp_path)
+    assert shown.returncode == 0, shown.stderr
+    assert 'user_name = "K\\xfcche"' in shown.stdout
+
+
 def test_a_microphone_that_is_not_there_is_awaited_and_the_others_listed(pulse: PulseServer, tmp_path: Path) -> None:
     """It may be plugged in later; systemd is asked for patience meanwhile and is not told that the box is ready."""
     with Daemon(tmp_path, 'audio.input = "Nobody\'s Mic"\n', environ=pulse.env, watchdog=1.0) as box:
