@@ -41,7 +41,7 @@ PAUSE = RATE
 """Samples of silence between two replies; there is none so long within one."""
 ENOUGH = 0.85
 """How much of a reply has to be heard unchanged and in order. Where the emulated processor stands still for longer than
-the card's 10 ms of sound, the card runs dry, and PortAudio drops what it was about to play when it starts it again."""
+the card's 10 ms of sound, the card runs dry, and some samples get lost: see docs/testing-in-a-vm.md."""
 OUT = Path("/out")
 """Is carried out of the machine."""
 
