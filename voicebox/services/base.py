@@ -215,6 +215,10 @@ class Adapter(Protocol):
     def settings(self, values: Mapping[str, Any]) -> Sequence[Effect]:
         """Change the running session."""
 
+    def new_conversation(self) -> Sequence[Effect]:
+        """Begin a new conversation with the next turn. Raises ConfigError where each session is one."""
+        raise ConfigError(f"unsupported: with {self.capabilities.name} this cannot be asked for")
+
     def goodbye(self) -> Sequence[Effect]:
         """We are about to close: last messages."""
 
@@ -234,8 +238,8 @@ _LONGEST_WAIT = 3600.0
 
 
 def check_url(url: str, service: str, *, allow_plain: bool, setting: str = "url", scheme: str = "wss") -> None:
-    """Raise ConfigError unless ``url`` is wss://, or ws:// to this machine itself and that is permitted; with ``scheme``
-    "https" the same of https:// and http://."""
+    """Raise ConfigError unless ``url`` is wss://, or ws:// to this machine itself and that is permitted; with the
+    ``scheme`` "https": https:// or http://."""
     plain, kind = {"wss": ("ws", "WebSocket"), "https": ("http", "web")}[scheme]
     found, host = _scheme_and_host(url)
     if found == scheme and host:
