@@ -4,7 +4,7 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from voicebox import logs, settings
@@ -24,6 +24,12 @@ from voicebox.virtualtime import InlineExecutor, run_virtual
 NOISE = -75.0
 """dBFS of the microphone's own noise: it makes every 10 ms one of a kind, so that none can be lost unseen."""
 
+NO_FILE = Path(os.devnull)
+"""The stage is the same on every machine, whatever its owner has set."""
+
+FAULTS = ("late_audio",)
+"""The service goes on sending the dead reply for a while: what must not be heard is there."""
+
 _SIGNS = {"phase": "●", "wake": "*", "speech": "<", "session": "+", "interruption": "!", "button": "!"}
 _LIVE = {"VOICEBOX_SERVICE": "simulator", "VOICEBOX_SIMULATOR__BRAIN": "talker"}
 _STAGE = {
@@ -35,8 +41,16 @@ _STAGE = {
 }
 
 
-def main(*, output: Path, as_json: bool, is_live: bool, fast: bool, config: Path | None) -> int:
-    """Returns 0 if everything the demo is to show happened, 1 if not."""
+def main(
+    *,
+    output: Path,
+    as_json: bool,
+    is_live: bool,
+    fast: bool,
+    config: Path | None,
+    faults: Sequence[str] = FAULTS,
+) -> int:
+    """Returns 0 if everything the demo is to show happened, 1 if not. ``faults``: what the service does wrong."""
     out = sys.stderr if as_json else sys.stdout
 
     def tell(text: str) -> None:
@@ -48,7 +62,7 @@ def main(*, output: Path, as_json: bool, is_live: bool, fast: bool, config: Path
             heard = asyncio.run(live.converse(settings.load(config, {**os.environ, **_LIVE}), tell))
             tell("a reply was heard" if heard else "FAILED: no reply was heard")
             return 0 if heard else 1
-        report = (run_virtual if fast else asyncio.run)(_play(output, tell, fast=fast))
+        report = (run_virtual if fast else asyncio.run)(play(output, tell, fast=fast, faults=faults))
     finally:
         stop_logging()
     for line in report.lines():
@@ -58,11 +72,12 @@ def main(*, output: Path, as_json: bool, is_live: bool, fast: bool, config: Path
     return 0 if report.ok else 1
 
 
-async def _play(output: Path, tell: Callable[[str], None], *, fast: bool) -> Report:
+async def play(output: Path, tell: Callable[[str], None], *, fast: bool, faults: Sequence[str] = FAULTS) -> Report:
+    """The script, played and measured; sound and picture are in ``output``."""
     tell("A conversation with the built-in simulator: the real daemon, sound from and into arrays.\n")
     finger = Finger()
     backend = WavBackend(noise=NOISE)
-    simulator = Simulator(brain="talker", faults=["late_audio"], keep=True)
+    simulator = Simulator(brain="talker", faults=faults, keep=True)
     parts = Parts(
         backend=backend,
         light=TerminalLight(sys.stderr) if sys.stderr.isatty() else NullLight(),  # elsewhere the phases say the same
@@ -73,7 +88,7 @@ async def _play(output: Path, tell: Callable[[str], None], *, fast: bool) -> Rep
     failure = ""
     stop = asyncio.Event()
     try:
-        async with App(settings.load(None, _STAGE), parts) as app:
+        async with App(settings.load(NO_FILE, _STAGE), parts) as app:
             stage = Stage(app, lambda: backend.position / CAPTURE_RATE, lambda mark: tell(_line(mark)))
             running = asyncio.ensure_future(app.run(stop))
             try:

@@ -26,16 +26,18 @@ def compare_uplink(microphone: Samples, received: Samples, expected_start: int) 
     between neighbours, or before the first, and what came twice."""
     mic = microphone.astype("<i2").tobytes()
     position = expected_start
-    lost = duplicated = 0
+    lost = duplicated = unknown = 0
     start = -1
     for offset in range(0, len(received) - len(received) % PIECE, PIECE):
         piece = received[offset : offset + PIECE].astype("<i2").tobytes()
         found = position if mic[2 * position :].startswith(piece) else _find(mic, piece)
         if found < 0:
             lost += PIECE
+            unknown += PIECE
             continue
         start = found if start < 0 else start
-        lost += max(0, found - position)
+        lost += max(0, found - position - unknown)  # what came in its place is counted already
+        unknown = 0
         duplicated += max(0, position - found)
         position = found + PIECE
     return Uplink(len(received), lost, duplicated, start)
