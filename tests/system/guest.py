@@ -173,8 +173,9 @@ class Day:
             self._whole_reply(heard[found[1][0] - PAUSE // 2 :])
 
     def _cut_reply(self, heard: Samples) -> None:
-        found = match(heard, reply("answer"))
-        good = found.heard > ENOUGH * found.end and found.end > 2 * RATE
+        sent = reply("answer")
+        found = match(heard, sent)
+        good = found.heard > ENOUGH * found.end and found.end > 2 * RATE and not sent[: found.begin].any()
         self._check("reply 1 heard up to the press", good, account(found))
         good = found.tail <= FADE and 1000 * found.end / RATE - self._played_ms <= SOUND_LIMIT_MS
         seen = (
@@ -189,7 +190,8 @@ class Day:
     def _whole_reply(self, heard: Samples) -> None:
         sent = reply("answer2")
         found = match(heard, sent)
-        good = found.heard > ENOUGH * sent.size and found.tail == 0 and not sent[found.end :].any()
+        ends_are_there = not sent[: found.begin].any() and not sent[found.end :].any()
+        good = found.heard > ENOUGH * sent.size and found.tail == 0 and ends_are_there
         self._check("reply 2 heard from its beginning to its end", good, account(found))
 
     def stop(self, when: str) -> None:

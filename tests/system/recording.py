@@ -38,6 +38,11 @@ class Match:
         return sum(piece.length for piece in self.pieces)
 
     @property
+    def begin(self) -> int:
+        """Where in the reply the first piece begins."""
+        return self.pieces[0].sent_at if self.pieces else 0
+
+    @property
     def end(self) -> int:
         """How much of the reply had been sent to the card when the last piece ended."""
         return self.pieces[-1].sent_at + self.pieces[-1].length if self.pieces else 0

@@ -29,7 +29,7 @@ def test_a_card_that_ran_dry_shows_as_gaps_and_nothing_is_missing() -> None:
 
 def test_what_is_left_out_is_missing() -> None:
     found = match(joined(SENT[240:1200], SENT[1320:]), SENT)
-    assert (found.missing, found.altered) == (240 + 120, 0)
+    assert (found.begin, found.missing, found.altered) == (240, 240 + 120, 0)
 
 
 def test_what_is_changed_is_altered() -> None:
