@@ -66,11 +66,11 @@ def _decode(text: str) -> tuple[bytes, str] | None:
 
 class Chunks:
     """One stream of numbered pieces. ``base``: the number of the first one, where streams before have shown it; some
-    count from 0 and some from 1."""
+    count from 0 and some from 1. ``total``: how many are said to come."""
 
-    def __init__(self, base: int | None = None) -> None:
+    def __init__(self, base: int | None = None, total: int | None = None) -> None:
         self.base = base
-        self.total: int | None = None  # as far as it was said
+        self.total = total
         self.duplicates = 0
         self.overflowed = 0  # pieces that there was no room for
         self._next: int | None = None  # number whose turn it is
