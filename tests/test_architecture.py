@@ -33,6 +33,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "voicebox.services": ("voicebox.wire",),
     "voicebox.simulator": ("voicebox.wire", "voicebox.assets", "voicebox.audio.base", "voicebox.audio.pcm"),
     "voicebox.lead": ("voicebox.audio.base",),
+    "voicebox.limiter": ("voicebox.services.base",),
     "voicebox.uplink": ("voicebox.audio.base", "voicebox.audio.pcm", "voicebox.wake.base"),
     "voicebox.session": (
         "voicebox.services.base",
