@@ -104,7 +104,9 @@ class InFlight:
 
     def stream_ends(self) -> Sequence[Effect]:
         """All sound was sent."""
-        self._orphaned = False
+        if self._orphaned:
+            self._orphaned = False
+            return []
         return self.over()
 
     def unspoken(self) -> Sequence[Effect]:

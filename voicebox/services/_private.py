@@ -13,9 +13,9 @@ class Private:
         self._keys = frozenset(keys)
         self._secrets: set[str] = set()
 
-    def add(self, secret: str) -> None:
+    def add(self, *secrets: str) -> None:
         """Known from now on, here and in whatever is written anywhere."""
-        if secret:
+        for secret in filter(None, secrets):
             self._secrets.add(secret)
             remember(secret)
 

@@ -141,8 +141,7 @@ class Service(Adapter):
         if secret == self._refused and abs(now - self._refused_at) < ASK_AGAIN:
             raise AuthError(f"ZeebeeAI refused this before: store a new one as the credential zeebee_{name}")
         self._identity, self._dialled_at = {name: secret}, now
-        for known in found.values():
-            self._private.add(known)
+        self._private.add(*found.values())
         self._thread.recall(credentials)
         return Dial(self._settings.url), _language_warnings(self._options["language_code"])
 
