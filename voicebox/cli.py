@@ -97,9 +97,9 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _check(options: argparse.Namespace) -> int:
-    from voicebox import app, settings  # noqa: PLC0415
+    from voicebox import parts, settings  # noqa: PLC0415
 
-    found = settings.problems(options.config, hooks=app.CHECKS)
+    found = settings.problems(options.config, hooks=parts.CHECKS)
     for problem in found:
         _say(redact(problem))
     if not found:

@@ -111,6 +111,14 @@ class Session:
     def update(self, settings: Mapping[str, Any]) -> None:
         self._if_connected(lambda: self._adapter.settings(settings))
 
+    def new_conversation(self) -> None:
+        """Raises ConfigError where the service knows no such thing."""
+        effects = tuple(self._adapter.new_conversation())
+        if self._pumps is None:
+            self._note(effects)
+        else:
+            self._if_connected(lambda: effects)
+
     @property
     def connected(self) -> bool:
         return self._pumps is not None

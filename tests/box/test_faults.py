@@ -46,7 +46,7 @@ async def one_question(fault: str) -> House:
         assert house.phase is Phase.IDLE
         assert house.app.box.state.fault in (None, Fault.REFUSED)
         assert not house.app.session.connected
-        assert house.app.healthy() is None
+        assert house.app.hearing.trouble() is None
         return house
 
 

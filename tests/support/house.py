@@ -7,18 +7,21 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from voicebox import settings
-from voicebox.app import App, Parts
+from voicebox.app import App
 from voicebox.assets import speech
 from voicebox.audio.base import CAPTURE_RATE, PLAYBACK_RATE
 from voicebox.audio.wavfile import FlushMark, WavBackend
 from voicebox.box import Step
 from voicebox.core.scenes import Scene
 from voicebox.core.state import Fault, Phase
+from voicebox.parts import Parts
 from voicebox.simulator import Simulator
 from voicebox.simulator.recording import Memory, Noted
 from voicebox.systemd import Notifier
@@ -88,11 +91,11 @@ class Systemd(Notifier):
 class House:
     def __init__(self, app: App, parts: Parts, stop: asyncio.Event) -> None:
         assert isinstance(parts.backend, WavBackend)
-        assert isinstance(parts.detector, Ear)
-        assert isinstance(parts.light, Lamp)
         assert isinstance(parts.notifier, Systemd)
         assert parts.simulator is not None
-        self.app, self.backend, self.ear, self.lamp = app, parts.backend, parts.detector, parts.light
+        self.app, self.backend = app, parts.backend
+        self.ear = parts.detector if isinstance(parts.detector, Ear) else Ear()
+        self.lamp = parts.light if isinstance(parts.light, Lamp) else Lamp()
         self.systemd, self.simulator = parts.notifier, parts.simulator
         self.stop = stop
         self.running: asyncio.Task[None]
@@ -184,8 +187,10 @@ async def living(
     options: Mapping[str, str] | None = None,
     watchdog: float | None = None,
     dice: float = 0.1,
+    **other: Any,
 ) -> AsyncIterator[House]:
-    """A box at work, stopped at the end (within 2 s) if it still runs; an exception that ended it is raised."""
+    """A box at work, stopped at the end (within 2 s) if it still runs; an exception that ended it is raised.
+    ``other`` parts may be given instead of the usual ones."""
     environ = {
         "VOICEBOX_SIMULATOR__BRAIN": brain,
         "VOICEBOX_AUDIO__BACKEND": "wav",
@@ -194,16 +199,25 @@ async def living(
         "VOICEBOX_BUTTON__PIN": "false",
         **(options or {}),
     }
-    parts = Parts(
-        backend=WavBackend(noise=-75.0),
-        light=Lamp(),
-        executor=InlineExecutor(),
-        notifier=Systemd(watchdog),
-        detector=Ear(),
-        simulator=Simulator(brain=brain, faults=faults, keep=True),
-    )
+    usual: dict[str, Any] = {
+        "backend": WavBackend(noise=-75.0),
+        "light": Lamp(),
+        "executor": InlineExecutor(),
+        "notifier": Systemd(watchdog),
+        "detector": Ear(),
+        "simulator": Simulator(brain=brain, faults=faults, keep=True),
+    }
     stop = asyncio.Event()
-    async with App(settings.load(NO_FILE, environ), parts) as app:
+    with TemporaryDirectory() as home:
+        usual["environ"] = {"STATE_DIRECTORY": home, "RUNTIME_DIRECTORY": home}
+        parts = Parts(**(usual | other))
+        async with _living(settings.load(NO_FILE, environ), parts, stop, dice) as house:
+            yield house
+
+
+@asynccontextmanager
+async def _living(chosen: settings.Settings, parts: Parts, stop: asyncio.Event, dice: float) -> AsyncIterator[House]:
+    async with App(chosen, parts) as app:
         app.session._redial._dice = lambda: dice
         house = House(app, parts, stop)
         house.running = asyncio.ensure_future(app.run(stop))

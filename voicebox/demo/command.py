@@ -6,9 +6,10 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from voicebox import logs, settings
-from voicebox.app import App, Parts
+from voicebox.app import App
 from voicebox.audio.base import CAPTURE_RATE, PLAYBACK_RATE
 from voicebox.audio.wavfile import WavBackend, write_wav
 from voicebox.demo import live, picture
@@ -18,6 +19,7 @@ from voicebox.demo.script import perform
 from voicebox.demo.stage import DemoError, Mark, Stage
 from voicebox.lights.none import NullLight
 from voicebox.lights.terminal import TerminalLight
+from voicebox.parts import Parts
 from voicebox.simulator import Simulator
 from voicebox.virtualtime import InlineExecutor, run_virtual
 
@@ -74,6 +76,13 @@ def main(
 
 async def play(output: Path, tell: Callable[[str], None], *, fast: bool, faults: Sequence[str] = FAULTS) -> Report:
     """The script, played and measured; sound and picture are in ``output``."""
+    with TemporaryDirectory() as home:  # what the demo keeps is not the owner's, nor is its control socket
+        report = await _perform(tell, home, fast=fast, faults=faults)
+    report.files = _save(output, report.stage, report.backend)
+    return report
+
+
+async def _perform(tell: Callable[[str], None], home: str, *, fast: bool, faults: Sequence[str]) -> Report:
     tell("A conversation with the built-in simulator: the real daemon, sound from and into arrays.\n")
     finger = Finger()
     backend = WavBackend(noise=NOISE)
@@ -83,6 +92,7 @@ async def play(output: Path, tell: Callable[[str], None], *, fast: bool, faults:
         light=TerminalLight(sys.stderr) if sys.stderr.isatty() else NullLight(),  # elsewhere the phases say the same
         executor=InlineExecutor() if fast else None,
         simulator=simulator,
+        environ={"STATE_DIRECTORY": home, "RUNTIME_DIRECTORY": home},
     )
     said: list[int] = []
     failure = ""
@@ -99,9 +109,7 @@ async def play(output: Path, tell: Callable[[str], None], *, fast: bool, faults:
             await running
     finally:
         finger.close()
-    report = Report(stage, backend, simulator.connections, said, failure)
-    report.files = _save(output, stage, backend)
-    return report
+    return Report(stage, backend, simulator.connections, said, failure)
 
 
 def _line(mark: Mark) -> str:

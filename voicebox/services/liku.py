@@ -287,9 +287,9 @@ class Service(Adapter):
         if not text.strip():
             return raw
         if self._shown_before(message, text):
-            self._responses.name(message.response_id)
+            self._responses.name(message.response_id or "")
             return raw
-        found = self._responses.words(message.response_id)
+        found = self._responses.words(message.response_id or "")
         if found is None:  # a dead reply's
             return raw
         reply_id, started = found

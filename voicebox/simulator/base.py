@@ -36,11 +36,13 @@ class Setup:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A GET request, as a rule for the WebSocket."""
+    """An HTTP request; a GET is as a rule for the WebSocket."""
 
     path: str
     query: Mapping[str, str] = field(repr=False)
     headers: Mapping[str, str] = field(repr=False)
+    method: str = "GET"
+    body: bytes = field(default=b"", repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,11 +126,11 @@ class Service(Voice, Protocol):
 
     @staticmethod
     def answer_http(request: Request, setup: Setup) -> HttpAnswer | None:
-        """The answer to a GET request; None opens the WebSocket."""
+        """The answer to a request; None opens the WebSocket, if it is a GET."""
 
     @staticmethod
-    def owner_hint(url: str, setup: Setup) -> str:
-        """What the owner does to reach this simulator at ``url``."""
+    def access(url: str, setup: Setup) -> tuple[dict[str, Any], dict[str, str]]:
+        """What a box needs to reach this simulator at ``url``: its section of the settings, and its secrets by name."""
 
     async def opened(self) -> None:
         """The WebSocket is up. Raises nothing but Gone."""

@@ -36,8 +36,15 @@ class Conversation:
 
     async def ask(self, text: str) -> None:
         """The user writes instead of speaking."""
-        await self._interrupt()
+        await self.interrupt()
         await self._take_turn(Heard(text))
+
+    async def tell(self, heard: Heard) -> None:
+        """The user says all of this at once; returns when it has been answered."""
+        self._link.note_heard(heard.pcm)
+        await self._take_turn(heard)
+        if self._sending is not None:
+            await asyncio.wait({self._sending})
 
     async def _on(self, event: SpeechStarted | Turn) -> None:
         if isinstance(event, Turn):
@@ -46,7 +53,7 @@ class Conversation:
         if self._setup.faults.strikes("drop_mid_utterance"):
             self._link.reset()
         else:
-            await self._interrupt()
+            await self.interrupt()
 
     async def _take_turn(self, heard: Heard) -> None:
         await self._voice.heard(heard.text)
@@ -103,7 +110,7 @@ class Conversation:
         for _ in range(count):
             await self._voice.interrupted()
 
-    async def _interrupt(self) -> None:
+    async def interrupt(self) -> None:
         """Cut the reply if any of it is still to be heard."""
         reply, busy = self._reply, self._sending is not None and not self._sending.done()
         if reply is None or not (busy or self._playout.playing):

@@ -58,12 +58,9 @@ class Service:
         return None
 
     @staticmethod
-    def owner_hint(url: str, setup: Setup) -> str:
-        return (
-            "Put this into voicebox.toml:\n\n"
-            f'service = "lira"\n\n[lira]\nurl = "{url}"\nmeeting_id = "{setup.meeting_id}"\nallow_plain = true\n\n'
-            f"and start voicebox with this in its environment:\n\nVOICEBOX_LIRA_TOKEN={setup.token}\n"
-        )
+    def access(url: str, setup: Setup) -> tuple[dict[str, Any], dict[str, str]]:
+        section = {"url": url, "meeting_id": setup.meeting_id, "allow_plain": True}
+        return section, {"lira_token": setup.token}
 
     async def opened(self) -> None:
         """The client speaks first."""

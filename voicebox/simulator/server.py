@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import errno
+import json
 import logging
 import secrets
 import socket
@@ -11,8 +12,9 @@ from collections.abc import Coroutine, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, cast
 from urllib.parse import parse_qsl, urlsplit
+from weakref import WeakSet
 
 from websockets.asyncio.server import Server, ServerConnection
 from websockets.asyncio.server import serve as listen
@@ -22,9 +24,10 @@ from websockets.http11 import Response
 
 from voicebox.errors import DeviceError
 from voicebox.redact import remember
-from voicebox.simulator.base import Gone, Request, Service, Setup, find_service
+from voicebox.simulator.base import Gone, HttpAnswer, Request, Service, Setup, find_service
 from voicebox.simulator.brains import find_brain
 from voicebox.simulator.faults import Faults
+from voicebox.simulator.http import Door
 from voicebox.simulator.pacing import SMOOTH, Pace
 from voicebox.simulator.recording import Direction, Disk, Memory, Noted, Recorder
 from voicebox.wire.lira import Envelope
@@ -134,6 +137,7 @@ class Simulator:
         record: Path | None = None,
         keep: bool = False,
     ) -> None:
+        self.service = service
         self._service = find_service(service)
         self._port = port
         self._record, self._keep = record, keep
@@ -145,7 +149,7 @@ class Simulator:
             self.token, self.meeting_id, envelope, Faults(faults), find_brain(brain), pace, self._time_of_day
         )
         self._server: Server | None = None
-        self._sockets: set[ServerConnection] = set()
+        self._transports: WeakSet[asyncio.Transport] = WeakSet()  # of everybody who has come, until forgotten
         self._started = datetime.now(UTC)
 
     async def start(self) -> str:
@@ -171,8 +175,8 @@ class Simulator:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(STOP_TIMEOUT):
                 await server.wait_closed()
-        for client in list(self._sockets):
-            client.transport.abort()
+        for transport in list(self._transports):
+            transport.abort()
         await server.wait_closed()
 
     async def __aenter__(self) -> Self:
@@ -185,9 +189,30 @@ class Simulator:
         await self.stop()
 
     @property
+    def access(self) -> tuple[dict[str, Any], dict[str, str]]:
+        """What a box needs to talk to this simulator: its section of the settings, and its secrets by name."""
+        return self._service.access(self.url, self._setup)
+
+    @property
     def owner_hint(self) -> str:
-        """What the owner does to make a box talk to this simulator; holds the token."""
-        return self._service.owner_hint(self.url, self._setup)
+        """The same in words for the owner; holds the secrets."""
+        section, secrets_ = self.access
+        lines = [f"{key} = {json.dumps(value)}" for key, value in section.items()]
+        environment = [f"VOICEBOX_{name.upper()}={value}" for name, value in secrets_.items()]
+        return "\n".join(
+            [
+                "Put this into voicebox.toml:",
+                "",
+                f'service = "{self.service}"',
+                "",
+                f"[{self.service}]",
+                *lines,
+                "",
+                "and start voicebox with this in its environment:",
+                "",
+                *environment,
+            ]
+        )
 
     async def _listen(self) -> Server:
         return await listen(
@@ -200,11 +225,17 @@ class Simulator:
             close_timeout=CLOSE_TIMEOUT,
             max_size=MAX_MESSAGE,
             logger=_websockets_log,
-            create_connection=_tracked_in(self._sockets),
+            create_connection=cast("type[ServerConnection]", self._receive),  # any protocol will do
         )
 
+    def _receive(self, *args: Any, **options: Any) -> Door:  # handed on as they are
+        return Door(ServerConnection(*args, **options), self._answer, self._transports)
+
+    def _answer(self, request: Request) -> HttpAnswer | None:
+        return self._service.answer_http(request, self._setup)
+
     def _answer_http(self, client: ServerConnection, request: HttpRequest) -> Response | None:
-        answer = self._service.answer_http(_read(request), self._setup)
+        answer = self._answer(_read(request))
         if answer is None:
             return None
         response = client.respond(answer.status, answer.text)
@@ -239,21 +270,6 @@ def _read(request: HttpRequest) -> Request:
 async def _until_gone(work: Coroutine[Any, Any, None]) -> None:
     with contextlib.suppress(Gone):
         await work
-
-
-def _tracked_in(clients: set[ServerConnection]) -> type[ServerConnection]:
-    """A connection that is in ``clients`` from its first byte to its last: also before it is a WebSocket."""
-
-    class Tracked(ServerConnection):
-        def connection_made(self, transport: asyncio.BaseTransport) -> None:
-            super().connection_made(transport)
-            clients.add(self)
-
-        def connection_lost(self, exc: Exception | None) -> None:
-            super().connection_lost(exc)
-            clients.discard(self)
-
-    return Tracked
 
 
 def _make_directory(path: Path) -> None:

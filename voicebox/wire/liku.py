@@ -32,11 +32,11 @@ class UserTranscript(Message):
 
 
 class AssistantText(Message):
-    """What the assistant says or writes."""
+    """What the assistant says or writes; documented is a ``response_id`` only of what it says."""
 
     text: str = ""
     message_id: str = ""
-    response_id: str = ""
+    response_id: str | None = None
 
 
 class AssistantTranscript(AssistantText):

@@ -125,7 +125,7 @@ class Error(Message):
     message: str = ""
 
 
-class Warning_(Message):  # noqa: N801  # Warning is Python's
+class ConnectionWarning(Message):
     TYPE: ClassVar[str] = "connection_warning"
     level: str = ""
     message: str = ""
@@ -153,7 +153,7 @@ SERVER_MESSAGES: dict[str, type[Message]] = {
         StreamEnd,
         TtsError,
         Error,
-        Warning_,
+        ConnectionWarning,
         Ping,
         Pong,
     )

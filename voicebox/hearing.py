@@ -1,0 +1,162 @@
+"""What becomes of each microphone block: kept for the session, scored for the wake word, searched for speech. And
+whether the box hears at all."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Protocol
+
+from voicebox.audio.base import BLOCK, Block
+from voicebox.audio.pcm import Samples, SpeechGate, from_bytes
+from voicebox.audio.vad import Endpointer, SpeechBegan
+from voicebox.core.events import Event, SpeechStarted, SpeechStopped
+from voicebox.core.state import Phase, State
+from voicebox.uplink import Uplink, WakeListener
+
+DEAF_AFTER = 2.0  # seconds without a microphone block
+RECOVERY_LIMIT = 600.0  # seconds a lost microphone may be awaited before systemd is to restart us
+
+SEARCHED = (Phase.CONNECTING, Phase.LISTENING)
+
+
+class SpeechFinder(Protocol):
+    """Finds where somebody begins and ceases to speak."""
+
+    def begin(self, since: int) -> None:
+        """A conversation listens from this microphone position on."""
+
+    def block(self, position: int, samples: Samples) -> list[Event]:
+        """The next 20 ms of it."""
+
+    @property
+    def speaking(self) -> bool:
+        """Somebody is speaking."""
+
+
+class GateFinder:
+    """For services that find the turns themselves: tells by energy when somebody speaks, so that nobody is cut off by
+    the listening deadline."""
+
+    def __init__(self) -> None:
+        self._gate = SpeechGate()
+        self._told = False
+
+    def begin(self, since: int) -> None:
+        del since
+        self._told = False
+
+    def block(self, position: int, samples: Samples) -> list[Event]:
+        self._gate.feed(samples)
+        if self._gate.speaking == self._told:
+            return []
+        self._told = self._gate.speaking
+        return [SpeechStarted(position) if self._told else SpeechStopped(position)]
+
+    @property
+    def speaking(self) -> bool:
+        return self._told
+
+
+class UtteranceFinder:
+    """For services that take whole utterances: a network tells speech from other sound, and the device decides."""
+
+    def __init__(self, endpointer: Endpointer) -> None:
+        self._endpointer = endpointer
+
+    def begin(self, since: int) -> None:
+        del since
+        self._endpointer.reset()
+
+    def block(self, position: int, samples: Samples) -> list[Event]:
+        found = self._endpointer.feed(position, samples)
+        return [SpeechStarted(end.at) if isinstance(end, SpeechBegan) else SpeechStopped(end.at) for end in found]
+
+    @property
+    def speaking(self) -> bool:
+        return self._endpointer.speaking
+
+
+class Hearing:
+    """All methods run on the event loop."""
+
+    def __init__(
+        self,
+        uplink: Uplink,
+        listener: WakeListener | None,
+        finder: SpeechFinder,
+        dispatch: Callable[[Event], None],
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
+        self._uplink = uplink
+        self._listener = listener
+        self._finder = finder
+        self._dispatch = dispatch
+        self._loop = loop
+        self._wanted = False  # the core listens
+        self._searching = False
+        self._last_block = loop.time()
+        self._lost_since: float | None = None
+
+    def block(self, block: Block) -> None:
+        """The next microphone block."""
+        self._last_block = self._loop.time()
+        self._uplink.block(block)
+        if self._listener is not None:
+            self._listener.block(block)
+        if self._searching:
+            self._search(block.position, from_bytes(block.pcm))
+
+    def follow(self, state: State) -> None:
+        """The core has decided: search for speech while it listens, from where its window begins."""
+        if self._listener is not None:
+            self._listener.muted = state.muted
+        wanted = state.phase in SEARCHED and state.window is not None
+        if wanted and not self._wanted and state.window is not None:
+            since = self._uplink.ring.end if state.window.since is None else state.window.since
+            self._loop.call_soon(self._begin, since)  # not now: what it finds would overtake what was just decided
+        self._wanted = wanted
+        self._searching = self._searching and wanted
+
+    def opened(self) -> None:
+        """The devices are open, or known to be missing: deafness counts from here."""
+        self._last_block = self._loop.time()
+
+    def lost(self) -> None:
+        self._lost_since = self._loop.time() if self._lost_since is None else self._lost_since
+
+    def works(self) -> None:
+        self._lost_since = None
+        self._last_block = self._loop.time()
+
+    @property
+    def speaking(self) -> bool:
+        """Somebody is speaking to the box."""
+        return self._searching and self._finder.speaking
+
+    def trouble(self) -> str | None:
+        """None while the box hears, or is known to be waiting for its microphone; else what is wrong."""
+        now = self._loop.time()
+        if self._lost_since is not None:
+            waited = now - self._lost_since
+            return f"no microphone for more than {RECOVERY_LIMIT:.0f} s" if waited > RECOVERY_LIMIT else None
+        if now - self._last_block > DEAF_AFTER:
+            return "the microphone delivers nothing"
+        if self._listener is not None and self._listener.stuck(now):
+            return "the wake word engine does not answer"
+        return None
+
+    def _begin(self, since: int) -> None:
+        """Search what was said before anybody asked, too: the ring still has it."""
+        if not self._wanted:
+            return
+        self._searching = True
+        ring = self._uplink.ring
+        self._finder.begin(since)
+        position = max(since, ring.oldest)
+        position += -(position - ring.end) % BLOCK  # so that it ends where the next block begins
+        while self._searching and position + BLOCK <= ring.end:
+            self._search(position, ring.read(position, BLOCK))
+            position += BLOCK
+
+    def _search(self, position: int, samples: Samples) -> None:
+        for event in self._finder.block(position, samples):
+            self._dispatch(event)

@@ -1,0 +1,184 @@
+"""What the box is made of, as the settings say: each function makes one part."""
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from concurrent.futures import Executor
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from voicebox.audio.base import CAPTURE_RATE, Backend
+from voicebox.audio.vad import Endpointer
+from voicebox.buttons import Button, ButtonOptions
+from voicebox.core.events import Event
+from voicebox.core.state import Policy
+from voicebox.errors import ConfigError, DeviceError
+from voicebox.hearing import GateFinder, SpeechFinder, UtteranceFinder
+from voicebox.keepsakes import Keepsakes
+from voicebox.lights.base import Light, LightOptions, open_light
+from voicebox.services.base import Adapter, Sound, discover
+from voicebox.settings import SIMULATOR, Settings
+from voicebox.systemd import Notifier
+from voicebox.wake.base import Detector, Phrase
+
+if TYPE_CHECKING:
+    from voicebox.simulator import Simulator
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass
+class Parts:
+    """What tests and the demo put in place of the real thing; None: as the settings say."""
+
+    backend: Backend | None = None
+    light: Light | None = None
+    executor: Executor | None = None
+    notifier: Notifier | None = None
+    detector: Detector | None = None
+    simulator: "Simulator | None" = None  # not yet started
+    environ: Mapping[str, str] | None = None
+
+
+def policy(settings: Settings, adapter: Adapter) -> Policy:
+    conversation = settings.conversation
+    parrot = settings.service == SIMULATOR and settings.simulator.brain == "parrot"
+    return Policy(
+        full_duplex=settings.audio.duplex == "full",
+        endpointing=not adapter.capabilities.streams,
+        # a parrot that heard the wake word would say it, and wake the box with it
+        preroll=0 if parrot else settings.wake.preroll_ms * CAPTURE_RATE // 1000,
+        connect_timeout=conversation.connect_timeout_s,
+        listen_timeout=conversation.listen_timeout_s,
+        utterance_timeout=conversation.utterance_timeout_s,
+        reply_timeout=conversation.reply_timeout_s,
+        stall_timeout=conversation.stall_timeout_s,
+    )
+
+
+def light(settings: Settings, loop: asyncio.AbstractEventLoop) -> Light:
+    """The light; none at all where it cannot be had."""
+    lights = settings.lights
+    options = LightOptions(lights.led, lights.rgb, lights.active_high, lights.brightness)
+    try:
+        return open_light(lights.backend, options, loop)
+    except DeviceError as error:
+        _log.warning("the box works on without its light: %s", error)
+        return open_light("none", options, loop)
+
+
+def button(settings: Settings, position: Callable[[], int], dispatch: Callable[[Event], None]) -> Button | None:
+    """The button; None where there is none, or it cannot be had."""
+    wanted = settings.button
+    if wanted.pin is None:
+        return None
+    options = ButtonOptions(wanted.pin, wanted.pull_up, wanted.hold_ms / 1000, wanted.max_hold_s)
+    try:
+        return Button(options, position=position, dispatch=dispatch, loop=asyncio.get_running_loop())
+    except DeviceError as error:
+        _log.warning("the box works on without its button: %s", error)
+        return None
+
+
+def backend(settings: Settings) -> Backend:
+    audio = settings.audio
+    if audio.backend == "wav":
+        from voicebox.audio.wavfile import WavBackend  # noqa: PLC0415  # each box needs only one of the two
+
+        return WavBackend(audio.wav_input, audio.wav_output)
+    from voicebox.audio.portaudio import PortAudioBackend  # noqa: PLC0415  # as above
+
+    return PortAudioBackend(audio.input, audio.output)
+
+
+def detector(settings: Settings) -> Detector | None:
+    """The wake word engine, loaded; takes a second or more."""
+    wake = settings.wake
+    if not wake.enabled or not wake.phrases:
+        return None
+    from voicebox.wake.openwakeword import OpenWakeWord  # noqa: PLC0415  # costs 40 MB where the wake word is on
+
+    phrases = [Phrase(p.model, p.threshold, p.patience) for p in wake.phrases]
+    return OpenWakeWord(phrases, refractory=wake.refractory_s)
+
+
+def finder(adapter: Adapter) -> SpeechFinder:
+    """What finds speech: an energy gate, or a network for a service that leaves the turns to us."""
+    if adapter.capabilities.streams:
+        return GateFinder()
+    from voicebox.audio.vad import Silero  # noqa: PLC0415  # a network that only such a service needs
+
+    return UtteranceFinder(Endpointer(Silero()))
+
+
+def decoder() -> Callable[[Sound], bytes]:
+    """Decodes what services send encoded; loaded with the first of it."""
+    made: list[Callable[[Sound], bytes]] = []
+
+    def decode(sound: Sound) -> bytes:
+        if not made:
+            from voicebox.audio.decode import Decoder  # noqa: PLC0415  # most services send plain PCM
+
+            made.append(Decoder())
+        return made[0](sound)
+
+    return decode
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceParts:
+    """A service to talk to, and where its secrets are read anew before each dial."""
+
+    adapter: Adapter
+    credentials: Callable[[], Mapping[str, str]]
+
+
+@asynccontextmanager
+async def service(
+    settings: Settings, simulator: "Simulator | None", keepsakes: Keepsakes
+) -> AsyncIterator[ServiceParts]:
+    """The chosen service; without one, our own simulator on loopback."""
+    if settings.service != SIMULATOR:
+        adapter: Adapter = discover()[settings.service].Service(settings.service_settings)
+
+        def credentials() -> dict[str, str]:
+            return keepsakes.recall() | settings.credentials.read(settings.secrets)
+
+        adapter.dial(credentials(), time.time())  # what is missing is said now, not later
+        yield ServiceParts(adapter, credentials)
+        return
+    from voicebox.simulator import Simulator  # noqa: PLC0415  # only a box without a service needs it
+
+    own = simulator or Simulator(brain=settings.simulator.brain, port=settings.simulator.port)
+    async with own:
+        _log.info("no service is configured: the box answers as a %s", settings.simulator.brain)
+        module = discover()[own.service]
+        section, secrets = own.access
+        yield ServiceParts(module.Service(module.Settings(**section)), lambda: secrets)
+
+
+def _check_wake(settings: Settings) -> list[str]:
+    """Whether every phrase's model can be used; loads them."""
+    try:
+        detector(settings)
+    except ConfigError as error:
+        return list(error.problems)
+    return []
+
+
+def _check_service(settings: Settings) -> list[str]:
+    """Whether the chosen service has all settings it needs to be dialled."""
+    if settings.service == SIMULATOR:
+        return []
+    try:
+        credentials = dict.fromkeys(settings.secrets, "unused")
+        discover()[settings.service].Service(settings.service_settings).dial(credentials, 0.0)
+    except ConfigError as error:
+        return list(error.problems)
+    return []
+
+
+CHECKS = (_check_wake, _check_service)
+"""What ``voicebox check`` looks at beside the settings themselves."""

@@ -1,0 +1,85 @@
+"""What the control socket can do with a running box, one function per request; and what it tells subscribers."""
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from voicebox import __version__
+from voicebox.box import TOO_MANY, Step
+from voicebox.control import Action, Answer, Request
+from voicebox.core.events import TextAsked
+from voicebox.errors import VoiceboxError
+
+if TYPE_CHECKING:
+    from voicebox.app import App
+
+LONGEST_TEXT = 4_000
+
+
+def actions(app: "App") -> dict[str, Action]:
+    """Requests by name; docs/control.md describes them."""
+    return {
+        "status": lambda request: _status(app, request),
+        "say": lambda request: _say(app, request),
+        "session.set": lambda request: _set(app, request),
+        "conversation.new": lambda request: _new(app, request),
+    }
+
+
+def news(step: Step) -> dict[str, Any]:
+    """One step for subscribers: the event, and what has become of the box."""
+    event = step.event
+    content = {} if isinstance(event, TOO_MANY) else asdict(event)
+    return {
+        "event": type(event).__name__,
+        **content,
+        "phase": step.after.phase,
+        "fault": step.after.fault,
+    }
+
+
+def _status(app: "App", _request: Request) -> Answer:
+    state, session = app.box.state, app.session
+    left = app.usage.left
+    return {
+        "status": app.status(state),
+        "version": __version__,
+        "service": app.settings.service,
+        "phase": state.phase,
+        "link": state.link,
+        "muted": state.muted,
+        "fault": state.fault,
+        "connected": session.connected,
+        "connect_ms": round(session.connect_seconds * 1000, 1),
+        "rtt_ms": None if session.rtt is None else round(session.rtt * 1000, 1),
+        "minutes_today": round(app.usage.used / 60, 1),
+        "minutes_left": None if left == float("inf") else round(left / 60, 1),
+        "uplink": {"sent": app.uplink.counts.sent, "dropped": app.uplink.counts.dropped},
+        "underruns": app.backend.speaker.underruns,
+    }
+
+
+def _say(app: "App", request: Request) -> Answer:
+    text = request.get("text")
+    if not isinstance(text, str) or not text.strip():
+        raise VoiceboxError('say needs "text", and it must not be empty')
+    if len(text) > LONGEST_TEXT:
+        raise VoiceboxError(f"the text is too long: {len(text)} characters, at most {LONGEST_TEXT}")
+    if not app.adapter.capabilities.text_input:
+        raise VoiceboxError(f"unsupported: {app.adapter.capabilities.name} takes no written turns")
+    app.box.dispatch(TextAsked(text.strip()))
+    return {}
+
+
+def _set(app: "App", request: Request) -> Answer:
+    values = request.get("settings")
+    if not isinstance(values, dict) or not values:
+        raise VoiceboxError('session.set needs "settings", an object with at least one key')
+    if not app.session.connected:
+        raise VoiceboxError("no session is open: settings of a session can be changed while somebody talks to it")
+    app.session.update(values)
+    return {}
+
+
+def _new(app: "App", _request: Request) -> Answer:
+    app.session.new_conversation()
+    return {}
