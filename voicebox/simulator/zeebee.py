@@ -177,13 +177,10 @@ class Service:
         return self._last_heard == heard
 
     async def _warn(self, *, reconnect_required: bool = False) -> None:
-        text = (
-            "Your connection appears to be inactive. Please respond or send any message to keep the connection alive."
-        )
         await self._send(
             wire.ConnectionWarning(
                 level="warning",
-                message=text,
+                message="Your connection appears to be inactive. Please respond.",
                 time_remaining=(CLOSE_AFTER - WARN_AFTER) * self._every,
                 reconnect_required=reconnect_required,
                 ping_requested=True,
@@ -245,28 +242,27 @@ class Service:
     def _cut(self, sound: bytes) -> list[Message | bytes]:
         """In the way that was asked for."""
         strikes = self._faults.strikes
-        size = len(sound) + 1 if strikes("one_piece") else _PIECE
+        size = 3 * len(sound) + 3 if strikes("one_piece") else _PIECE
         if strikes("binary_sound"):
             return list(_slices(sound, size))
-        if strikes("pieces_padded"):
-            texts = [base64.b64encode(piece).decode() for piece in _slices(sound, size - 1)]
-        else:
-            text = base64.b64encode(sound).decode()
-            texts = [text[at : at + size + 1] for at in range(0, len(text), size + 1)]
-            if not strikes("pieces_sliced"):
-                texts = [base64.b64encode(piece).decode() for piece in _slices(sound, size)]
-        first = 1 if strikes("pieces_shuffled") else 0
+        texts = self._texts(sound, size)
+        shuffled = strikes("pieces_shuffled")
         pieces: list[Message | bytes] = [
             wire.Chunk(data=text, chunk_index=number, total_chunks=self._total(len(texts)))
-            for number, text in enumerate(texts, first)
+            for number, text in enumerate(texts, 1 if shuffled else 0)
         ]
-        if first:
-            pieces = [piece for pair in zip(pieces[1::2], pieces[::2], strict=False) for piece in pair] + pieces[
-                len(pieces) // 2 * 2 :
-            ]
+        if shuffled:
+            pieces = [piece for at in range(0, len(pieces), 2) for piece in reversed(pieces[at : at + 2])]
         if strikes("piece_lost"):
             del pieces[len(pieces) // 2]
         return [piece for piece in pieces for _ in range(2)] if strikes("pieces_twice") else pieces
+
+    def _texts(self, sound: bytes, size: int) -> list[str]:
+        """One text cut at multiples of four, or anywhere; or each piece encoded by itself."""
+        if self._faults.strikes("pieces_padded"):
+            return [base64.b64encode(piece).decode() for piece in _slices(sound, size - 1)]
+        width = size // 3 * 4 + (1 if self._faults.strikes("pieces_sliced") else 0)
+        return [piece.decode() for piece in _slices(base64.b64encode(sound), width)]
 
     def _total(self, pieces: int) -> int | None:
         if self._faults.strikes("no_total"):
