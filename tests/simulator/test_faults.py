@@ -1,6 +1,9 @@
-"""LIRA-46: every fault in the table does what the table says."""
+"""LIRA-46: every fault in the table does what the table says. Here are the checks of those that Lira can have; those of
+one other service are in ``faults_NAME.py`` beside this file."""
 
+import importlib
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
@@ -14,7 +17,11 @@ from voicebox.simulator.recording import Memory
 from voicebox.virtualtime import run_virtual
 
 Check = Callable[[Simulator], Awaitable[None]]
-CHECKS: dict[str, Check] = {}
+CHECKS: dict[str, Check] = {
+    name: check
+    for file in sorted(Path(__file__).parent.glob("faults_*.py"))
+    for name, check in importlib.import_module(f"tests.simulator.{file.stem}").CHECKS.items()
+}
 
 
 def proves(check: Check) -> Check:
