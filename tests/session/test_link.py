@@ -15,8 +15,8 @@ from websockets.exceptions import ConnectionClosed
 from tests.support.session import JOINED, Line, Tcp, listening, now, running, upgrade, websocket, welcome
 from voicebox.core.events import ReplyAudio, ReplyStarted, SessionEnded, SessionLost, SessionReady
 from voicebox.core.state import Window
-from voicebox.services.base import Effect
 from voicebox.pumps import GOODBYE
+from voicebox.services.base import Effect
 from voicebox.simulator import Simulator
 from voicebox.virtualtime import run_virtual
 from voicebox.websocket import SEND_TIMEOUT_MS
