@@ -18,7 +18,7 @@ OUTSIDE = {"asyncio", "time", "random", "secrets", "threading", "socket", "os", 
 EVERYWHERE = ("voicebox.errors", "voicebox.redact", "voicebox.core")
 """What every room may use beside its own modules; core itself uses only core."""
 
-TOP = ("voicebox.app", "voicebox.cli", "voicebox.__main__", "voicebox.demo")
+TOP = ("voicebox.app", "voicebox.parts", "voicebox.remote", "voicebox.cli", "voicebox.__main__", "voicebox.demo")
 """The modules that put rooms together: they may import everything, and nobody imports them but each other."""
 
 MAY_IMPORT: dict[str, tuple[str, ...]] = {
@@ -32,6 +32,9 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "voicebox.wake": ("voicebox.onnx",),
     "voicebox.services": ("voicebox.wire",),
     "voicebox.simulator": ("voicebox.wire", "voicebox.assets", "voicebox.audio.base", "voicebox.audio.pcm"),
+    "voicebox.hearing": ("voicebox.audio.base", "voicebox.audio.pcm", "voicebox.audio.vad", "voicebox.uplink"),
+    "voicebox.keepsakes": ("voicebox.services.base", "voicebox.statefile"),
+    "voicebox.web": ("voicebox.services.base", "voicebox.redial"),
     "voicebox.lead": ("voicebox.audio.base",),
     "voicebox.limiter": ("voicebox.services.base",),
     "voicebox.uplink": ("voicebox.audio.base", "voicebox.audio.pcm", "voicebox.wake.base"),

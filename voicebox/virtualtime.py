@@ -6,6 +6,7 @@ first and given a moment to settle, because the kernel hands a loopback packet o
 
 import asyncio
 import selectors
+import time
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Executor, Future
 from typing import Any, ParamSpec, TypeVar
@@ -27,7 +28,10 @@ class _JumpingSelector(selectors.DefaultSelector):  # type: ignore[misc, valid-t
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         if timeout is None or timeout <= 0:  # nothing scheduled: wait for the world; something ready: only look
             return super().select(timeout)
-        ready = super().select(0) or super().select(_SETTLE)
+        ready = super().select(0)
+        if not ready:
+            time.sleep(_SETTLE)  # not as a timeout: epoll would make a whole millisecond of it
+            ready = super().select(0)
         if not ready:
             self.now += timeout
         return ready
