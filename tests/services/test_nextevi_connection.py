@@ -173,6 +173,7 @@ def test_evi_10_a_refused_credential_is_not_tried_again_at_once() -> None:
 
 
 def test_evi_11_and_35_too_many_is_said_and_waits_as_long_as_it_says() -> None:
+    """EVI-11, EVI-35"""
     verdict = service().refused(429, {"Retry-After": "42"})
     assert (verdict.retry, verdict.server_side, verdict.retry_after) == (True, True, 42.0)
     (limited,) = verdict.effects
@@ -203,6 +204,7 @@ def test_evi_59_a_normal_close_is_the_end() -> None:
 
 @pytest.mark.parametrize("code", [1001, 1011])
 def test_evi_60_and_64_a_service_that_restarts_or_fails_is_redialled_with_spread(code: int) -> None:
+    """EVI-60, EVI-64"""
     verdict = ready().closed(code, "")
     assert (verdict.retry, verdict.server_side) == (True, True)
 
@@ -251,6 +253,7 @@ def test_evi_68_4004_in_its_other_meaning_is_the_end(reason: str) -> None:
 
 @pytest.mark.parametrize("reason", ["", "Rate limited", "Too many connections"])
 def test_evi_68_and_35_4004_is_redialled_after_half_a_minute_five_times(reason: str) -> None:
+    """EVI-68, EVI-35"""
     adapter = ready()
     for _ in range(5):
         verdict = adapter.closed(4004, reason)

@@ -118,7 +118,7 @@ def test_a_key_quoted_back_anywhere_is_in_no_event(text: str, kind: str, field: 
 
 @given(st.integers(1000, 4999), st.text(max_size=30), st.integers(100, 599))
 def test_every_end_has_a_verdict_and_never_a_tight_loop(code: int, reason: str, status: int) -> None:
-    """EVI-36, EVI-69, COM-05"""
+    """EVI-36, COM-05"""
     for verdict in (dialled().closed(code, reason), dialled().refused(status, {"Retry-After": reason})):
         assert isinstance(verdict, Verdict)
         assert verdict.retry_after >= 2.0 if verdict.retry else verdict.effects

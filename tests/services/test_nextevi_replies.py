@@ -129,6 +129,7 @@ def test_words_that_come_after_the_sound_belong_to_it() -> None:
 
 @CUTS
 def test_evi_53_and_54_an_interruption_names_the_reply_that_died(cut: str) -> None:
+    """EVI-53, EVI-54"""
     adapter = ready()
     feed(adapter, llm("a"), tts())
     effects = feed(adapter, cut)

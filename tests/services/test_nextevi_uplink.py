@@ -74,6 +74,7 @@ def test_evi_14_the_settings_come_first_with_the_format_of_the_sound() -> None:
 
 
 def test_evi_15_and_16_detection_can_be_set() -> None:
+    """EVI-15, EVI-16"""
     adapter = service(emotion_detection=False, turn_detection=False, silence_threshold=1.25)
     (settings,) = sent(adapter.opened())
     assert settings["data"]["emotion_detection"] == {"enabled": False}
@@ -142,6 +143,7 @@ def test_evi_21_a_service_that_never_says_so_is_believed_after_a_second() -> Non
 
 
 def test_evi_24_and_27_sound_goes_up_as_it_is_by_default() -> None:
+    """EVI-24, EVI-27"""
     assert CAPABILITIES.uplink_rate == 24_000
     effects = talking().audio(CHUNK)
     assert effects == [Send(CHUNK, is_audio=True)]

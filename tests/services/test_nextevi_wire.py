@@ -243,6 +243,8 @@ def test_evi_29_a_flood_of_text_is_never_too_much() -> None:
 
 
 def test_evi_32_and_33_signs_of_life_come_when_it_is_quiet_only() -> None:
+    """EVI-32, EVI-33"""
+
     async def talk(line: Line) -> None:
         await asyncio.sleep(95)
         line.speak(b"")
