@@ -29,10 +29,9 @@ async def exchange(request: HttpRequest) -> HttpAnswer:
 
     Encrypted, or to this machine itself. Redirects are not followed: they would carry the token to whomever they name.
     """
-    parts = urlsplit(request.url)
-    local = parts.scheme == "http" and parts.hostname in _LOOPBACK
-    if parts.scheme != "https" and not local:
-        return HttpAnswer(0, "the address is not encrypted (https://)")
+    scheme, local = _look_at(request.url)
+    if scheme != "https" and not local:
+        return HttpAnswer(0, "the address is not an encrypted one (https://)")
     library = await asyncio.get_running_loop().run_in_executor(None, _load)  # so much code would hold the loop up
     try:
         async with asyncio.timeout(TIMEOUT), _client(library, local=local) as client:
@@ -41,6 +40,15 @@ async def exchange(request: HttpRequest) -> HttpAnswer:
         return HttpAnswer(0, "no answer in time")
     except (library.HTTPError, library.InvalidURL, OSError, ValueError) as error:
         return HttpAnswer(0, explain(_cause(error)))
+
+
+def _look_at(url: str) -> tuple[str, bool]:
+    """The address's scheme, and whether it is unencrypted and this machine's own."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return "", False
+    return parts.scheme, parts.scheme == "http" and parts.hostname in _LOOPBACK
 
 
 @lru_cache(maxsize=1)
@@ -79,8 +87,8 @@ async def _ask(client: "httpx.AsyncClient", request: HttpRequest) -> HttpAnswer:
 
 
 def _cause(error: Exception) -> Exception:
-    """The system's own error, if there is one behind what httpx says."""
-    return next((inner for inner in _chain(error) if isinstance(inner, OSError)), error)
+    """The system's own error, if there is one behind what the libraries make of it."""
+    return next((inner for inner in reversed([*_chain(error)]) if isinstance(inner, OSError)), error)
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:

@@ -1,7 +1,7 @@
 """Plain HTTP beside the WebSocket, on the same port: the steps that some services want before and after it. The only
 importer of h11.
 
-WebSockets begin with GET, so a GET goes to their own protocol, which can also answer it; all other requests are answered
+WebSockets begin with GET, so a GET goes to their own protocol, which can answer it too; any other request is answered
 here, one to a connection.
 """
 
