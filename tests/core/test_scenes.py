@@ -21,6 +21,7 @@ BY_FAULT = {
     Fault.OFFLINE: Scene.TROUBLE,
     Fault.NO_REPLY: Scene.TROUBLE,
     Fault.BUSY: Scene.TROUBLE,
+    Fault.USED_UP: Scene.TROUBLE,
 }
 
 
