@@ -14,7 +14,7 @@ from voicebox.audio.vad import Endpointer
 from voicebox.buttons import Button, ButtonOptions
 from voicebox.core.events import Event
 from voicebox.core.state import Policy
-from voicebox.errors import ConfigError, DeviceError
+from voicebox.errors import AuthError, ConfigError, DeviceError
 from voicebox.hearing import GateFinder, SpeechFinder, UtteranceFinder
 from voicebox.keepsakes import Keepsakes
 from voicebox.lights.base import Light, LightOptions, open_light
@@ -169,14 +169,17 @@ def _check_wake(settings: Settings) -> list[str]:
 
 
 def _check_service(settings: Settings) -> list[str]:
-    """Whether the chosen service has all settings it needs to be dialled."""
+    """Whether the chosen service has all it needs to be dialled, secrets that can still be used among it."""
     if settings.service == SIMULATOR:
         return []
+    missing = settings.credentials.problems(settings.secrets)  # told already
+    credentials = {} if missing else settings.credentials.read(settings.secrets)
     try:
-        credentials = dict.fromkeys(settings.secrets, "unused")
-        discover()[settings.service].Service(settings.service_settings).dial(credentials, 0.0)
+        discover()[settings.service].Service(settings.service_settings).dial(credentials, time.time())
     except ConfigError as error:
         return list(error.problems)
+    except AuthError as error:
+        return [] if missing else [str(error)]
     return []
 
 
