@@ -1,0 +1,66 @@
+"""docs/services.md: its table is that of the code, and what it tells the owner to write works."""
+
+import re
+import sys
+import tomllib
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from tests.support import scripts
+from voicebox import parts, settings
+from voicebox.services.base import discover
+
+PAGE = (scripts.ROOT / "docs/services.md").read_text("utf-8")
+SERVICES = discover()
+
+
+@pytest.fixture
+def script(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.setattr("sys.path", list(sys.path))
+    monkeypatch.setattr("sys.dont_write_bytecode", True)
+    return scripts.load("services-doc")
+
+
+def test_the_table_is_current(script: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.argv", ["services-doc", "--check"])
+    assert script.main() == 0, "run scripts/services-doc"
+
+
+def test_a_table_that_is_not_is_noticed_and_mended(
+    script: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    page = tmp_path / "services.md"
+    page.write_text(PAGE.replace("| emotions | ", "| emotions | sometimes "), "utf-8")
+    monkeypatch.setattr(script, "PAGE", page)
+    monkeypatch.setattr("sys.argv", ["services-doc", "--check"])
+    assert script.main() == 1
+    monkeypatch.setattr("sys.argv", ["services-doc"])
+    assert script.main() == 0
+    assert page.read_text("utf-8") == PAGE
+
+
+def section(service: str) -> str:
+    found = re.search(rf"^## {service}\n(.*?)(?=^## |\Z)", PAGE, re.MULTILINE | re.DOTALL)
+    assert found, f"docs/services.md says nothing of {service}"
+    return found[1]
+
+
+@pytest.mark.parametrize("service", sorted(SERVICES))
+def test_the_lines_it_gives_are_all_that_a_box_needs(service: str, tmp_path: Path) -> None:
+    """With them and the secrets it names, ``voicebox check`` finds nothing; without the secrets it names them."""
+    text = section(service)
+    block = re.search(r"```toml\n(.*?)```", text, re.DOTALL)
+    assert block
+    assert tomllib.loads(block[1])["service"] == service
+    file = tmp_path / "voicebox.toml"
+    file.write_text(block[1], "utf-8")
+    environ = {"VOICEBOX_LIGHTS__BACKEND": "none", "VOICEBOX_WAKE__ENABLED": "false"}
+    needed = SERVICES[service].Settings
+    assert settings.problems(file, environ, parts.CHECKS)
+    for name in (*needed.SECRETS, *needed.SECRETS_ANY):
+        assert f"`{name}`" in text
+    # what begins with oak_ can be any service's key
+    secrets = {f"VOICEBOX_{name.upper()}": "oak_x" for name in (*needed.SECRETS, *needed.SECRETS_ANY[:1])}
+    assert settings.problems(file, environ | secrets, parts.CHECKS) == []
