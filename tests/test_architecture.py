@@ -44,6 +44,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         "voicebox.redial",
         "voicebox.websocket",
         "voicebox.pumps",
+        "voicebox.limiter",
     ),
     "voicebox.pumps": ("voicebox.services.base", "voicebox.uplink", "voicebox.limiter", "voicebox.websocket"),
     "voicebox.usage": ("voicebox.statefile",),

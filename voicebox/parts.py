@@ -169,17 +169,20 @@ def _check_wake(settings: Settings) -> list[str]:
 
 
 def _check_service(settings: Settings) -> list[str]:
-    """Whether the chosen service has all it needs to be dialled, secrets that can still be used among it."""
-    if settings.service == SIMULATOR:
+    """Whether the chosen service has all it needs to be dialled. Missing secrets are said elsewhere."""
+    section = settings.service_settings
+    if section is None:
         return []
-    missing = settings.credentials.problems(settings.secrets)  # told already
-    credentials = {} if missing else settings.credentials.read(settings.secrets)
     try:
-        discover()[settings.service].Service(settings.service_settings).dial(credentials, time.time())
+        credentials = settings.credentials.read(settings.secrets)
+    except AuthError:
+        credentials = dict.fromkeys((*section.SECRETS, *section.SECRETS_ANY[:1]), "unused")
+    try:
+        discover()[settings.service].Service(section).dial(credentials, time.time())
     except ConfigError as error:
         return list(error.problems)
     except AuthError as error:
-        return [] if missing else [str(error)]
+        return [str(error)]
     return []
 
 

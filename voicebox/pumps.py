@@ -17,6 +17,7 @@ GOODBYE = 1.0  # seconds for the last messages and the closing handshake
 LOOK_AGAIN = 0.05  # seconds between looks whether the speaker has room again, or whether all is quiet
 PLAN_AHEAD = 300.0  # seconds before a service's own limit that we begin to look for a quiet moment
 LAST_CALL = 60.0  # seconds before the day's minutes are used up that the owner is warned
+COUNT_EVERY = 60.0  # seconds between looks at what is left of them: a day may end, and a power cut forgets no more
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +41,15 @@ class Goodbye(Exception):  # noqa: N818  # ends the pumps in good order; not an 
 
 @dataclass(slots=True)
 class Pumps:
-    """Made for each connection anew. ``report`` gets the events; ``dialled`` is loop time."""
+    """Made for each connection anew, but for the ``limiter``: services count over all connections. ``report`` gets the
+    events; ``dialled`` is loop time."""
 
     adapter: Adapter
     connection: Connection
     uplink: Uplink
     around: Surroundings
     report: Callable[[Event], None]
+    limiter: Limiter
     dialled: float
     ready_at: float | None = None  # loop time
     rtt: float | None = None  # seconds, of the last ping
@@ -153,7 +156,7 @@ class Pumps:
                     if polite:
                         self.perform(self.adapter.goodbye())
                         while self._outbox:
-                            await self.connection.send(self._outbox.popleft().message)
+                            await self._send(self._outbox.popleft())
                         await self.connection.close()
         finally:
             for timer in self._timers.values():
@@ -175,20 +178,19 @@ class Pumps:
 
     async def _transmit(self) -> None:
         limits = self.adapter.capabilities
-        limiter = Limiter(limits.rates)
         converter = Converter(limits.uplink_rate, limits.uplink_chunk)
         while True:
             self.uplink.available.clear()
             if self._outbox:
-                await self._send(self._outbox.popleft(), limiter)
+                await self._send(self._outbox.popleft())
             elif not (self._ready.is_set() and self._take_audio(converter)):
                 await self.uplink.available.wait()
 
-    async def _send(self, item: Send, limiter: Limiter) -> None:
+    async def _send(self, item: Send) -> None:
         kind = "audio" if item.is_audio or isinstance(item.message, bytes) else "text"
-        while (delay := limiter.delay(kind, _now())) > 0:  # noqa: ASYNC110  # the clock is what is waited for
+        while (delay := self.self.limiter.delay(kind, _now())) > 0:  # noqa: ASYNC110  # the clock is what is waited for
             await asyncio.sleep(delay)
-        limiter.sent(kind, _now())
+        self.limiter.sent(kind, _now())
         await self.connection.send(item.message)
 
     def _take_audio(self, converter: Converter) -> bool:
@@ -258,13 +260,13 @@ class Pumps:
 
     async def _expect_quota(self) -> None:
         await self._ready.wait()
-        left = self.around.seconds_left()
-        if left == float("inf"):
-            return
-        if left > LAST_CALL:
-            await asyncio.sleep(left - LAST_CALL)
-            self.report(SessionWarning("minutes", "one of the minutes allowed for today is left"))
-        await asyncio.sleep(min(left, LAST_CALL))
+        warned = False
+        while (left := self.around.seconds_left()) > 0:
+            last = left <= LAST_CALL
+            if last and not warned:
+                self.report(SessionWarning("minutes", f"{left:.0f} s are left of the minutes allowed for today"))
+            warned = last
+            await asyncio.sleep(min(COUNT_EVERY, max(left if last else left - LAST_CALL, LOOK_AGAIN)))
         self.report(SessionEnded("the minutes allowed for today are used up", Category.QUOTA))
 
 

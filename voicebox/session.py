@@ -11,8 +11,10 @@ import time
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from typing import Any, TypeVar
 
-from voicebox.core.events import Category, Event, SessionEnded, SessionLost, SessionReady
+from voicebox.core.events import Category, Event, ReplyStarted, SessionEnded, SessionLost, SessionReady, Transcript
 from voicebox.errors import AuthError, QuotaError, VoiceboxError
+from voicebox.limiter import Limiter
+from voicebox.limiter import Limiter
 from voicebox.pumps import GOODBYE, Goodbye, Pumps, Surroundings
 from voicebox.redact import redact
 from voicebox.redial import Redial, explain
@@ -61,6 +63,8 @@ class Session:
         self._keep_warm = keep_warm
         self._wall_clock = wall_clock
         self._redial = Redial(dice)
+        self._limiter = Limiter(adapter.capabilities.rates)  # services count through reconnections
+        self._limiter = Limiter(adapter.capabilities.rates)
         self._wanted = asyncio.Event()
         self._leaving = asyncio.Event()  # the present connection is no longer wanted, even if a new one is
         self._parked: asyncio.TimerHandle | None = None  # kept warm until then
@@ -69,6 +73,7 @@ class Session:
         self._disconnected.set()
         self._saving: set[asyncio.Task[None]] = set()
         self._greeting = SessionReady()  # what the present session said when it was ready
+        self._newest_reply = 0
         self._rtt: float | None = None
         self.connect_seconds = 0.0  # from dialling to SessionReady, of the last session
 
@@ -134,7 +139,7 @@ class Session:
 
     def _park(self) -> None:
         if self._parked is None:
-            self.cancel(0)
+            self.cancel(self._newest_reply)
             self._parked = asyncio.get_running_loop().call_later(self._keep_warm, self.leave)
 
     def _unpark(self) -> None:
@@ -160,6 +165,8 @@ class Session:
     def _settle(self, verdict: Verdict, why: str) -> None:
         """A connection is over, and not by our wish: report it, and plan the next if there is to be one."""
         if verdict.retry:
+            for event in verdict.effects:
+                self._dispatch(event)
             self._dispatch(SessionLost(why, self._redial.failed(verdict)))
             return
         self.leave()
@@ -182,7 +189,7 @@ class Session:
             return Verdict(retry=True), str(error)
         except Goodbye:
             return None
-        self._pumps = Pumps(self._adapter, connection, self._uplink, self._around, self._report, dialled)
+        self._pumps = Pumps(self._adapter, connection, self._uplink, self._around, self._report, self._limiter, dialled)
         self._disconnected.clear()
         try:
             return await self._converse(self._pumps)
@@ -279,11 +286,15 @@ class Session:
             self._greeting = event
             self.connect_seconds = self._pumps.ready_at - self._pumps.dialled
             self._redial.ready()
-        if self._leaving.is_set() or not self._wanted.is_set():
-            return
+        if isinstance(event, ReplyStarted):
+            self._newest_reply = event.reply_id
+        is_news = self._wanted.is_set() and not self._leaving.is_set()
         if isinstance(event, SessionEnded):
             self.leave()
-        self._dispatch(event)
+        if is_news:
+            self._dispatch(event)
+        elif self._parked is not None and isinstance(event, ReplyStarted | Transcript):
+            self.cancel(self._newest_reply)  # nobody waits for this answer, nor will the next conversation
 
 
 def _category(error: VoiceboxError) -> Category:
