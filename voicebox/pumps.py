@@ -188,7 +188,7 @@ class Pumps:
 
     async def _send(self, item: Send) -> None:
         kind = "audio" if item.is_audio or isinstance(item.message, bytes) else "text"
-        while (delay := self.self.limiter.delay(kind, _now())) > 0:  # noqa: ASYNC110  # the clock is what is waited for
+        while (delay := self.limiter.delay(kind, _now())) > 0:  # noqa: ASYNC110  # the clock is what is waited for
             await asyncio.sleep(delay)
         self.limiter.sent(kind, _now())
         await self.connection.send(item.message)

@@ -14,7 +14,6 @@ from typing import Any, TypeVar
 from voicebox.core.events import Category, Event, ReplyStarted, SessionEnded, SessionLost, SessionReady, Transcript
 from voicebox.errors import AuthError, QuotaError, VoiceboxError
 from voicebox.limiter import Limiter
-from voicebox.limiter import Limiter
 from voicebox.pumps import GOODBYE, Goodbye, Pumps, Surroundings
 from voicebox.redact import redact
 from voicebox.redial import Redial, explain
@@ -64,7 +63,6 @@ class Session:
         self._wall_clock = wall_clock
         self._redial = Redial(dice)
         self._limiter = Limiter(adapter.capabilities.rates)  # services count through reconnections
-        self._limiter = Limiter(adapter.capabilities.rates)
         self._wanted = asyncio.Event()
         self._leaving = asyncio.Event()  # the present connection is no longer wanted, even if a new one is
         self._parked: asyncio.TimerHandle | None = None  # kept warm until then
