@@ -12,7 +12,7 @@ import pytest
 from tests.support import pulse as pulse_support
 from tests.support.daemon import Daemon
 from tests.support.hearing import Samples
-from tests.support.lira import TOKEN, Lira
+from tests.support.lira import Lira
 from tests.support.pulse import PulseServer, Recording
 from tests.support.speech import noise
 
@@ -53,7 +53,7 @@ def box(
     config = f'service = "lira"\n{wanted.CONFIG}\n{lira.config}'
     pins = getattr(wanted, "PINS", False)
     folder = tmp_path_factory.mktemp("box")
-    with Daemon(folder, config, environ=pulse.env, token=TOKEN, pins=pins, watchdog=1.0) as daemon:
+    with Daemon(folder, config, environ=pulse.env, secrets=lira.secrets, pins=pins, watchdog=1.0) as daemon:
         daemon.ready()
         yield daemon
 

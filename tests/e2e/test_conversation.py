@@ -8,10 +8,11 @@ import pytest
 from tests.e2e.conftest import LEAD, Say
 from tests.support.daemon import Daemon, voicebox
 from tests.support.hearing import Samples, account, find
-from tests.support.lira import TOKEN, Lira, heard_by, sent_by
+from tests.support.lira import Lira
 from tests.support.pulse import PulseServer, Recording
 from tests.support.speech import noise, silence
 from tests.support.speech import say as spoken
+from tests.support.vendor import TOKEN, heard_by, sent_by
 from voicebox.audio.base import CAPTURE_RATE, PLAYBACK_RATE
 from voicebox.audio.pcm import resample
 

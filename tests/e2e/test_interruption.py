@@ -7,9 +7,10 @@ import numpy as np
 from tests.e2e.conftest import LEAD, Say
 from tests.support.daemon import Daemon, Line, number
 from tests.support.hearing import account, common, find
-from tests.support.lira import Lira, heard_by, sent_by, stretches
+from tests.support.lira import Lira, stretches
 from tests.support.pulse import Recording
 from tests.support.speech import say as spoken
+from tests.support.vendor import heard_by, sent_by
 from voicebox.assets import speech
 from voicebox.audio.base import CAPTURE_RATE, PLAYBACK_RATE
 

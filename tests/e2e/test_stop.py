@@ -8,7 +8,7 @@ import pytest
 
 from tests.e2e.conftest import Say
 from tests.support.daemon import Daemon
-from tests.support.lira import TOKEN, Lira
+from tests.support.lira import Lira
 from tests.support.pulse import PulseServer, Recording
 from tests.support.speech import say as spoken
 from voicebox.audio.base import PLAYBACK_RATE
@@ -23,7 +23,7 @@ class TestSigterm:
 
     @pytest.fixture
     def box(self, pulse: PulseServer, lira: Lira, tmp_path: Path) -> Iterator[Daemon]:
-        with Daemon(tmp_path, CONFIG + lira.config, environ=pulse.env, token=TOKEN, pins=True) as daemon:
+        with Daemon(tmp_path, CONFIG + lira.config, environ=pulse.env, secrets=lira.secrets, pins=True) as daemon:
             daemon.ready()
             yield daemon
 

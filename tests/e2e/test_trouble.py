@@ -8,9 +8,10 @@ import pytest
 from tests.e2e.conftest import Say
 from tests.support.daemon import Daemon
 from tests.support.hearing import account
-from tests.support.lira import TOKEN, Lira, sent_by
+from tests.support.lira import Lira
 from tests.support.pulse import PulseServer, Recording
 from tests.support.speech import say as spoken
+from tests.support.vendor import TOKEN, sent_by
 
 WRONG = "canary-wrong-1kPz8sYc5Nd3"
 QUESTION = spoken("what time is it?")
@@ -20,7 +21,7 @@ class TestRefused:
     @pytest.fixture
     def box(self, pulse: PulseServer, lira: Lira, tmp_path: Path) -> Iterator[Daemon]:
         config = f'service = "lira"\nwake.enabled = false\n{lira.config}'
-        with Daemon(tmp_path, config, environ=pulse.env, token=WRONG, pins=True) as daemon:
+        with Daemon(tmp_path, config, environ=pulse.env, secrets={"lira_token": WRONG}, pins=True) as daemon:
             daemon.ready()
             yield daemon
 
@@ -40,7 +41,7 @@ class TestRefused:
         box.expect("^SessionEnded.*Lira refused this token before")
         assert lira.dials == 1  # nobody is asked again with a token that was refused
 
-        box.store_token(TOKEN)
+        box.store("lira_token", TOKEN)
         box.tap()
         box.expect("connecting → listening .SessionReady")
         box.expect("fault is over")

@@ -59,7 +59,8 @@ def voicebox(*arguments: str, environ: Mapping[str, str], cwd: Path) -> "subproc
 class Daemon:
     """``with Daemon(directory, config) as box``. ``config`` is TOML; the log level is debug unless it says otherwise.
 
-    With ``pins`` it runs on mock pins, which ``box.pins`` moves and watches; without, it has neither light nor button.
+    ``secrets`` go into credential files. With ``pins`` it runs on mock pins, which ``box.pins`` moves and watches;
+    without, it has neither light nor button. What it keeps and its control socket are in ``directory`` too.
     ``expect`` reads the log like a story: each call goes on behind the line the last one found.
     """
 
@@ -69,7 +70,7 @@ class Daemon:
         config: str,
         *,
         environ: Mapping[str, str],
-        token: str = "",
+        secrets: Mapping[str, str] | None = None,
         pins: bool = False,
         watchdog: float = 30.0,
     ) -> None:
@@ -77,26 +78,31 @@ class Daemon:
         self.directory = directory
         self.config = directory / "voicebox.toml"
         self.config.write_text(config, encoding="utf-8")
-        if token:
-            self.store_token(token)
+        for name, secret in (secrets or {}).items():
+            self.store(name, secret)
         self.systemd = ServiceManager(directory)
         self.lines: list[Line] = []
         self.told = 0  # lines that ``expect`` has read
         self._environ = environment({**environ, **self.systemd.environ, "WATCHDOG_USEC": str(round(watchdog * 1e6))})
         self._environ.setdefault("VOICEBOX_LOG__LEVEL", "debug")
+        for name in ("STATE", "RUNTIME"):
+            place = directory / name.lower()
+            place.mkdir(mode=0o700, exist_ok=True)
+            self._environ[f"{name}_DIRECTORY"] = str(place)
         if not pins:
             self._environ |= {"VOICEBOX_LIGHTS__BACKEND": "none", "VOICEBOX_BUTTON__PIN": "false"}
         self._has_pins = pins
         self._changed = threading.Condition()
         self._ended = False
 
-    def store_token(self, token: str) -> None:
+    def store(self, name: str, secret: str) -> None:
+        """Put this into the credential file of that name, as an owner does who is careful."""
         folder = self.directory / "credentials"
         folder.mkdir(mode=0o700, exist_ok=True)
         fresh = folder / "fresh"
         fresh.touch(0o600)
-        fresh.write_text(token + "\n", encoding="utf-8")
-        fresh.rename(folder / "lira_token")
+        fresh.write_text(secret + "\n", encoding="utf-8")
+        fresh.rename(folder / name)
 
     def __enter__(self) -> Self:
         ours, theirs = socket.socketpair()
