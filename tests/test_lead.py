@@ -31,6 +31,9 @@ class Card:
         discarded, self.buffered = round(self.buffered * PLAYBACK_RATE), 0.0
         return Flushed(0, 0, discarded, 0.0)
 
+    def notify(self, pcm: bytes) -> None:
+        raise NotImplementedError  # the box's own sounds do not pass here
+
     def heard(self, reply_id: int) -> bytes:
         return b"".join(pcm for what, reply, pcm in self.calls if what == "play" and reply == reply_id)
 

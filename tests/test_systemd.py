@@ -6,6 +6,8 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from socket import AF_UNIX, SOCK_DGRAM
+from socket import socket as plain_socket
 
 import pytest
 
@@ -23,8 +25,7 @@ def socket(tmp_path: Path) -> Iterator[NotifySocket]:
 
 
 @pytest.fixture
-def make(socket: NotifySocket, monkeypatch: pytest.MonkeyPatch) -> Make:
-    monkeypatch.setenv("NOTIFY_SOCKET", str(socket.path))  # the library reads the process's own environment
+def make(socket: NotifySocket) -> Make:
     return lambda **more: Notifier({**socket.environ, **more})
 
 
@@ -55,9 +56,8 @@ def test_status_is_one_line(socket: NotifySocket, make: Make) -> None:
     assert socket.messages == ["STATUS=two READY=1"]
 
 
-def test_without_systemd_nothing_is_sent_nor_loaded(socket: NotifySocket, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_systemd_nothing_is_sent(socket: NotifySocket, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NOTIFY_SOCKET", str(socket.path))
-    monkeypatch.setattr(systemd, "_load_notify", lambda: pytest.fail("the library was loaded"))
     notifier = Notifier({})
     for call in (notifier.ready, notifier.stopping, notifier.reloading, notifier.watchdog):
         call()
@@ -65,13 +65,51 @@ def test_without_systemd_nothing_is_sent_nor_loaded(socket: NotifySocket, monkey
     assert socket.messages == []
 
 
-def test_a_missing_library_is_said_and_survived(
-    make: Make, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+def test_without_the_library_there_is_no_journal_but_readiness_is_told(
+    socket: NotifySocket, make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "systemd", None)
     make().ready()
-    assert "cannot be loaded" in caplog.text
+    assert socket.messages == ["READY=1"]
     assert systemd.journal_send() is None
+
+
+def test_a_full_queue_delays_nobody_and_loses_nothing(socket: NotifySocket, make: Make) -> None:
+    """Nobody reads: with a send that waits this test would never end."""
+    other = make()
+    other.ready()
+    while not other._unsent:
+        other.status("working")
+    notifier = make()
+    notifier.ready()
+    notifier.status("idle")
+    assert list(notifier._unsent) == ["READY=1", "STATUS=idle"]
+    taken = len(socket.messages)
+    notifier.watchdog()
+    assert socket.messages[taken:] == ["READY=1", "STATUS=idle", "WATCHDOG=1"]
+
+
+def test_nobody_ever_reads_and_memory_does_not_grow(make: Make) -> None:
+    notifier = make()
+    for number in range(2000):
+        notifier.status(f"step {number}")
+    assert len(notifier._unsent) == systemd._MOST_UNSENT
+    assert notifier._unsent[-1] == "STATUS=step 1999"
+
+
+def test_a_socket_in_the_abstract_namespace() -> None:
+    with plain_socket(AF_UNIX, SOCK_DGRAM) as receiver:
+        receiver.bind("")  # the kernel chooses an abstract name
+        receiver.setblocking(False)
+        name = receiver.getsockname()
+        assert name.startswith(b"\0")
+        Notifier({"NOTIFY_SOCKET": "@" + name[1:].decode()}).ready()
+        assert receiver.recv(100) == b"READY=1"
+
+
+def test_a_socket_of_another_kind_is_said_and_survived(caplog: pytest.LogCaptureFixture) -> None:
+    Notifier({"NOTIFY_SOCKET": "vsock:2:1234"}).ready()
+    assert "vsock:2:1234" in caplog.text
 
 
 def test_a_vanished_socket_is_survived(make: Make, socket: NotifySocket) -> None:

@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from voicebox import keepsakes, logs, parts, remote, statefile, web
+from voicebox.audio import tones
 from voicebox.audio.base import MAX_BUFFERED, Handlers
 from voicebox.box import Box, Step
 from voicebox.control import AlreadyRunningError, Control, socket_path
-from voicebox.core.events import Device, DeviceLost, DeviceReady, SpeakerDrained, StopRequested
+from voicebox.core.events import Device, DeviceLost, DeviceReady, SessionWarning, SpeakerDrained, StopRequested
 from voicebox.core.scenes import Scene
 from voicebox.core.state import Phase, State
 from voicebox.detached import Detached
@@ -23,7 +24,7 @@ from voicebox.errors import DeviceError, VoiceboxError
 from voicebox.hearing import Hearing
 from voicebox.lead import LeadIn
 from voicebox.parts import Parts
-from voicebox.pumps import Surroundings
+from voicebox.pumps import LAST_MINUTES, Surroundings
 from voicebox.session import Session
 from voicebox.settings import Settings
 from voicebox.systemd import Notifier, Watchdog
@@ -89,10 +90,11 @@ class App:
         engine = given.detector or await loop.run_in_executor(executor, parts.detector, settings)
         self.listener = WakeListener(engine, self.box.dispatch, executor) if engine else None
         self.hearing = Hearing(self.uplink, self.listener, parts.finder(self.adapter), self.box.dispatch, loop)
-        self.box.observers += [self._follow, self._tell_systemd]
-        if settings.diary.enabled:
-            diary = Diary(state / "conversations", settings.diary.days)
-            self.box.observers.append(lambda step: diary.note(step.event))
+        self.box.observers += [self._follow, self._tell_systemd, self._warn]
+        self.diary = Diary(state / "conversations", settings.diary.days) if settings.diary.enabled else None
+        if self.diary is not None:
+            note = self.diary.note
+            self.box.observers.append(lambda step: note(step.event))
         await self._open_control()
         button = parts.button(settings, lambda: self.backend.position, self.box.dispatch)
         if button is not None:
@@ -124,12 +126,12 @@ class App:
             _log.warning("%s", error)
             return
         self._stack.push_async_callback(self.control.stop)
-        self.box.observers.append(lambda step: self.control.publish(remote.news(step)))
+        self.box.observers.append(self._publish)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Serve until ``stop`` is set, then say goodbye. An exception nobody expected ends the run and is raised."""
         work = [self.session.run(), self._callbacks_fail(), Watchdog(self._notifier, self.hearing.trouble).run()]
-        work += [self.listener.run()] if self.listener is not None else []
+        work += [part.run() for part in (self.listener, self.diary) if part is not None]
         async with asyncio.TaskGroup() as tasks:
             running = [tasks.create_task(coroutine) for coroutine in (*work, self._announce_ready())]
             await stop.wait()
@@ -180,6 +182,16 @@ class App:
 
     def _follow(self, step: Step) -> None:
         self.hearing.follow(step.after)
+
+    def _publish(self, step: Step) -> None:
+        if self.control.is_watched and (news := remote.news(step)) is not None:
+            self.control.publish(news)
+
+    def _warn(self, step: Step) -> None:
+        event = step.event
+        if isinstance(event, SessionWarning) and event.kind == LAST_MINUTES:
+            _log.info("%s", event.message)
+            self.backend.speaker.notify(tones.last_minute())
 
     def _tell_systemd(self, step: Step) -> None:
         before, after = step.before, step.after

@@ -12,7 +12,7 @@ import logging
 import os
 import shutil
 import stat
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from voicebox.redact import redact
 _log = logging.getLogger(__name__)
 
 GROUP = "voicebox"
+SYSTEM_SOCKET = Path("/run/voicebox/control.sock")
 LONGEST = 65_536  # bytes of one request
 MOST_CLIENTS = 16
 MOST_WAITING = 256  # events a slow subscriber may lag behind before it is cut off
@@ -33,16 +34,22 @@ Action = Callable[[Request], Answer]
 
 
 def socket_path(environ: Mapping[str, str]) -> Path:
-    """Where the socket is: VOICEBOX_CONTROL, else in the unit's runtime directory, else /run/voicebox (root) or the
-    user's own."""
+    """Where a daemon puts its socket: VOICEBOX_CONTROL, else in the unit's runtime directory, else /run/voicebox (root)
+    or the user's own."""
     if named := environ.get("VOICEBOX_CONTROL"):
         return Path(named)
     runtime = environ.get("RUNTIME_DIRECTORY", "").split(":")[0]
     if runtime:
         return Path(runtime) / "control.sock"
-    if os.geteuid() == 0 or "XDG_RUNTIME_DIR" not in environ:
-        return Path("/run/voicebox/control.sock")
+    if os.geteuid() == 0 or not environ.get("XDG_RUNTIME_DIR"):
+        return SYSTEM_SOCKET
     return Path(environ["XDG_RUNTIME_DIR"]) / "voicebox" / "control.sock"
+
+
+def find_socket(environ: Mapping[str, str], system: Path = SYSTEM_SOCKET) -> Path:
+    """Where a client finds a daemon: the user's own if there is one, else the system's."""
+    own = socket_path(environ)
+    return own if "VOICEBOX_CONTROL" in environ or own.exists() else system
 
 
 class AlreadyRunningError(DeviceError):
@@ -58,7 +65,7 @@ class Control:
         self._actions = actions
         self._server: asyncio.Server | None = None
         self._clients: set[asyncio.Task[None]] = set()
-        self._subscribers: set[asyncio.Queue[str]] = set()
+        self._subscribers: set[asyncio.Queue[bytes]] = set()
 
     async def start(self) -> None:
         """Raises DeviceError if the socket cannot be made, or another daemon has it."""
@@ -90,11 +97,14 @@ class Control:
         with contextlib.suppress(OSError):
             self._path.unlink()
 
+    @property
+    def is_watched(self) -> bool:
+        """Somebody has subscribed."""
+        return bool(self._subscribers)
+
     def publish(self, event: Mapping[str, Any]) -> None:
         """Tell all subscribers; one that is too slow is cut off."""
-        if not self._subscribers:
-            return
-        line = _line(event)
+        line = _encoded(event)
         for queue in list(self._subscribers):
             try:
                 queue.put_nowait(line)
@@ -120,24 +130,28 @@ class Control:
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         if task is None or len(self._clients) >= MOST_CLIENTS:
+            writer.write(_encoded({"ok": False, "error": f"{MOST_CLIENTS} clients are connected: try again later"}))
             writer.close()
             return
         self._clients.add(task)
         try:
             await self._serve(reader, writer)
-        except (OSError, ValueError, TimeoutError) as error:  # the client left, or sent a line without end
-            _log.debug("control client: %s", error)
+        except (OSError, TimeoutError) as error:
+            _log.debug("control client: %s", error or "it does not read")
+            writer.transport.abort()  # a polite close would wait until all is read
         finally:
             self._clients.discard(task)
             writer.close()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while line := await reader.readline():
+        while line := await _read_line(reader):
             request = _parse(line)
             if request.get("do") == "watch":
                 await self._feed(reader, writer)
                 return
-            await _write(writer, _line(self._answer(request)))
+            await _write(writer, _encoded(self._answer(request)))
+        if line is None:
+            await _write(writer, _encoded({"ok": False, "error": f"a request has at most {LONGEST} bytes"}))
 
     def _answer(self, request: Request) -> Answer:
         name = request.get("do")
@@ -152,11 +166,11 @@ class Control:
 
     async def _feed(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Events until the client hangs up or lags behind."""
-        queue: asyncio.Queue[str] = asyncio.Queue(MOST_WAITING)
+        queue: asyncio.Queue[bytes] = asyncio.Queue(MOST_WAITING)
         self._subscribers.add(queue)
-        gone = asyncio.ensure_future(reader.read())
+        gone = asyncio.ensure_future(_end_of(reader))
         try:
-            await _write(writer, _line({"ok": True}))
+            await _write(writer, _encoded({"ok": True}))
             while queue in self._subscribers and not gone.done():
                 news = asyncio.ensure_future(queue.get())
                 await asyncio.wait({news, gone}, return_when=asyncio.FIRST_COMPLETED)
@@ -170,19 +184,45 @@ class Control:
 
 
 def _parse(line: bytes) -> Request:
+    """Empty if it is no object, or holds what cannot be passed on: NaN, 1e400, half a surrogate pair."""
+    request = _object(line)
     try:
-        request = json.loads(line)
+        json.dumps(request, allow_nan=False, ensure_ascii=False).encode()
     except (ValueError, RecursionError):
         return {}
-    return request if isinstance(request, dict) else {}
+    return request
 
 
-def _line(answer: Mapping[str, Any]) -> str:
-    return redact(json.dumps(answer, ensure_ascii=False, default=str)) + "\n"
+def _object(line: bytes) -> dict[str, Any]:
+    try:
+        value = json.loads(line)
+    except (ValueError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}
 
 
-async def _write(writer: asyncio.StreamWriter, line: str) -> None:
-    writer.write(line.encode())
+def _encoded(answer: Mapping[str, Any]) -> bytes:
+    line = redact(json.dumps(answer, ensure_ascii=False, default=str)) + "\n"
+    return line.encode("utf-8", "backslashreplace")  # half a surrogate pair is written as JSON writes it: \udXXX
+
+
+async def _read_line(reader: asyncio.StreamReader) -> bytes | None:
+    """The next line, empty at the end; None if it is too long."""
+    try:
+        return await reader.readline()
+    except ValueError:
+        return None
+
+
+async def _end_of(reader: asyncio.StreamReader) -> None:
+    """Wait until the client has gone, whatever it still says."""
+    with contextlib.suppress(OSError):
+        while await reader.read(LONGEST):
+            pass
+
+
+async def _write(writer: asyncio.StreamWriter, line: bytes) -> None:
+    writer.write(line)
     async with asyncio.timeout(PATIENCE):
         await writer.drain()
 
@@ -192,18 +232,44 @@ async def _write(writer: asyncio.StreamWriter, line: str) -> None:
 
 async def ask(path: Path, request: Request) -> Answer:
     """Send one request to a running daemon. Raises DeviceError if none answers, VoiceboxError if it refuses."""
-    try:
-        async with asyncio.timeout(PATIENCE):
-            reader, writer = await asyncio.open_unix_connection(path, limit=LONGEST)
-            writer.write(json.dumps(request).encode() + b"\n")
-            answer = _parse(await reader.readline())
+    async with _reaching(path):
+        reader, writer = await asyncio.open_unix_connection(path, limit=LONGEST)
+        try:
+            return await _exchange(reader, writer, request)
+        finally:
             writer.close()
+
+
+async def follow(path: Path) -> AsyncIterator[str]:
+    """What happens in a running daemon, one JSON object each, until it ends or cuts us off. Raises as ``ask`` does."""
+    async with _reaching(path) as limit:
+        reader, writer = await asyncio.open_unix_connection(path, limit=LONGEST)
+        try:
+            await _exchange(reader, writer, {"do": "watch"})
+            limit.reschedule(None)
+            while line := await reader.readline():
+                yield line.decode().rstrip("\n")
+        finally:
+            writer.close()
+
+
+async def _exchange(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, request: Request) -> Answer:
+    writer.write(json.dumps(request).encode() + b"\n")
+    answer = _object(await reader.readline())
+    if not answer.get("ok"):
+        raise VoiceboxError(str(answer.get("error", "it gave no answer")))
+    return answer
+
+
+@contextlib.asynccontextmanager
+async def _reaching(path: Path) -> AsyncIterator[asyncio.Timeout]:
+    """Says in the owner's words why nobody answers."""
+    try:
+        async with asyncio.timeout(PATIENCE) as limit:
+            yield limit
     except PermissionError as error:
         raise DeviceError(f"you may not talk to voicebox on {path}: use sudo, or join the group {GROUP}") from error
     except (OSError, TimeoutError) as error:
         raise DeviceError(
             f"no voicebox answers on {path}: is it running? (systemctl status voicebox; VOICEBOX_CONTROL names another)"
         ) from error
-    if not answer.get("ok"):
-        raise VoiceboxError(str(answer.get("error", "it gave no answer")))
-    return dict(answer)

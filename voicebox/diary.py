@@ -1,6 +1,7 @@
 """What was said, one JSON object per line and one file per day, where the owner wants it. Personal data: readable by us
 alone, and deleted after the days the owner names."""
 
+import asyncio
 import json
 import logging
 import os
@@ -9,11 +10,12 @@ from dataclasses import asdict
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from voicebox.core.events import Event, ParticipantChanged, ReplyText, TaskCreated, Transcript
+from voicebox.core.events import EmotionUpdated, Event, ParticipantChanged, ReplyText, TaskCreated, Transcript
 
 _log = logging.getLogger(__name__)
 
-KEPT = (Transcript, ReplyText, ParticipantChanged, TaskCreated)
+KEPT = (Transcript, ReplyText, EmotionUpdated, ParticipantChanged, TaskCreated)
+LOOK_EVERY = 3600.0  # seconds between looks for what has become too old
 
 
 class Diary:
@@ -25,20 +27,15 @@ class Diary:
         self._directory = directory
         self._days = days
         self._now = now
-        self._day = ""
         self._complained = False
 
     def note(self, event: Event) -> None:
         if not isinstance(event, KEPT) or (isinstance(event, Transcript) and not event.final):
             return
         now = self._now()
-        day = now.date().isoformat()
-        if day != self._day:
-            self._day = day
-            self._forget(now)
         line = {"time": now.isoformat(timespec="milliseconds"), "event": type(event).__name__, **asdict(event)}
         try:
-            self._append(self._directory / f"{day}.jsonl", json.dumps(line, ensure_ascii=False, default=str))
+            self._append(self._directory / f"{now.date()}.jsonl", json.dumps(line, ensure_ascii=False, default=str))
         except OSError as error:
             if not self._complained:
                 _log.warning("conversations cannot be written to %s: %s", self._directory, error.strerror)
@@ -46,12 +43,20 @@ class Diary:
 
     def _append(self, path: Path, line: str) -> None:
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "a", encoding="utf-8") as file:
-            file.write(line + "\n")
+        # half a surrogate pair, which JSON can smuggle in, is written as JSON writes it: \udXXX
+        text = (line + "\n").encode("utf-8", "backslashreplace")
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab") as file:
+            file.write(text)
 
-    def _forget(self, now: datetime) -> None:
+    async def run(self) -> None:
+        """For ever: delete what is older than the owner wants, also while nobody says anything."""
+        while True:
+            self.forget()
+            await asyncio.sleep(LOOK_EVERY)
+
+    def forget(self) -> None:
         """Delete what is older than the owner wants."""
-        oldest = (now.date() - timedelta(days=self._days)).isoformat()
+        oldest = (self._now().date() - timedelta(days=self._days)).isoformat()
         for file in self._directory.glob("????-??-??.jsonl"):
             if file.stem < oldest:
                 try:

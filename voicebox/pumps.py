@@ -16,6 +16,7 @@ from voicebox.websocket import Connection, ConnectionClosed
 GOODBYE = 1.0  # seconds for the last messages and the closing handshake
 LOOK_AGAIN = 0.05  # seconds between looks whether the speaker has room again, or whether all is quiet
 PLAN_AHEAD = 300.0  # seconds before a service's own limit that we begin to look for a quiet moment
+LAST_MINUTES = "minutes"  # the kind of SessionWarning that says so
 LAST_CALL = 60.0  # seconds before the day's minutes are used up that the owner is warned
 COUNT_EVERY = 60.0  # seconds between looks at what is left of them: a day may end, and a power cut forgets no more
 
@@ -264,7 +265,7 @@ class Pumps:
         while (left := self.around.seconds_left()) > 0:
             last = left <= LAST_CALL
             if last and not warned:
-                self.report(SessionWarning("minutes", f"{left:.0f} s are left of the minutes allowed for today"))
+                self.report(SessionWarning(LAST_MINUTES, f"{left:.0f} s are left of the minutes allowed for today"))
             warned = last
             await asyncio.sleep(min(COUNT_EVERY, max(left if last else left - LAST_CALL, LOOK_AGAIN)))
         self.report(SessionEnded("the minutes allowed for today are used up", Category.QUOTA))

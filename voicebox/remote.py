@@ -25,13 +25,14 @@ def actions(app: "App") -> dict[str, Action]:
     }
 
 
-def news(step: Step) -> dict[str, Any]:
-    """One step for subscribers: the event, and what has become of the box."""
+def news(step: Step) -> dict[str, Any] | None:
+    """One step for subscribers: the event, and what has become of the box; None of what happens too often."""
     event = step.event
-    content = {} if isinstance(event, TOO_MANY) else asdict(event)
+    if isinstance(event, TOO_MANY):
+        return None
     return {
+        **asdict(event),
         "event": type(event).__name__,
-        **content,
         "phase": step.after.phase,
         "fault": step.after.fault,
     }

@@ -1,18 +1,24 @@
 """What we tell systemd: readiness, status, watchdog, journal records. Without systemd all of it does nothing.
 
-The library is loaded only when systemd is there, so a run in a terminal needs neither.
+The library is loaded only for the journal: its notify would wait, and hold up every thread, while systemd's queue is
+full.
 """
 
 import asyncio
 import logging
 import os
+import socket
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 
 log = logging.getLogger(__name__)
 
 _EXTENSION = 4
 """How many intervals a sign of life extends the time for starting by."""
+
+_MOST_UNSENT = 16
+"""Messages kept for a systemd that does not take them."""
 
 Send = Callable[..., object]
 """``send(message, FIELD=value, …)``: one record for the journal."""
@@ -22,7 +28,8 @@ class Notifier:
     """The notify protocol of a ``Type=notify`` unit. Never raises; does nothing where $NOTIFY_SOCKET is unset."""
 
     def __init__(self, environ: Mapping[str, str] = os.environ) -> None:
-        self._notify = _load_notify() if environ.get("NOTIFY_SOCKET") else None
+        self._address = _address(environ.get("NOTIFY_SOCKET", ""))
+        self._unsent: deque[str] = deque(maxlen=_MOST_UNSENT)
         self._status = ""
         self._started = False
         self.watchdog_interval = _watchdog_interval(environ)
@@ -54,12 +61,17 @@ class Notifier:
         self._send("WATCHDOG=1" if self._started else f"EXTEND_TIMEOUT_USEC={more}")
 
     def _send(self, message: str) -> None:
-        if self._notify is None:
+        """Never waits: what systemd does not take now is sent before the next message."""
+        if not self._address:
             return
+        self._unsent.append(message)
         try:
-            self._notify(message)
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sender:
+                while self._unsent:
+                    sender.sendto(self._unsent[0].encode("utf-8", "replace"), socket.MSG_DONTWAIT, self._address)
+                    self._unsent.popleft()
         except OSError as error:
-            log.debug("systemd did not take %s: %s", message.partition("=")[0], error)
+            log.debug("systemd did not take %s: %s", self._unsent[0].partition("=")[0], error)
 
 
 class Watchdog:
@@ -106,14 +118,12 @@ def _watchdog_interval(environ: Mapping[str, str]) -> float | None:
     return int(limit) / 2e6 if limit.isdecimal() and int(limit) > 0 else None
 
 
-def _load_notify() -> Callable[[str], object] | None:
-    try:
-        from systemd import daemon  # type: ignore[attr-defined]  # noqa: PLC0415  # mypy sees our systemd/ folder
-    except ImportError as error:
-        log.warning("systemd waits for our readiness, but its library cannot be loaded: %s", error)
-        return None
-    notify: Callable[[str], object] = daemon.notify
-    return notify
+def _address(name: str) -> str:
+    """The socket's address from $NOTIFY_SOCKET; "" where there is none."""
+    if name and name[0] not in "/@":
+        log.warning("systemd waits for our readiness on %s, which is no kind of socket we know", name)
+        return ""
+    return "\0" + name[1:] if name.startswith("@") else name  # @: in the abstract namespace
 
 
 # --- journal -------------------------------------------------------------------------------------------------------
@@ -131,7 +141,7 @@ def is_journal(environ: Mapping[str, str], descriptor: int) -> bool:
 def journal_send() -> Send | None:
     """How to write a record with fields to the journal; None where the library is missing."""
     try:
-        from systemd import journal  # type: ignore[attr-defined]  # noqa: PLC0415  # as above
+        from systemd import journal  # type: ignore[attr-defined]  # noqa: PLC0415  # mypy sees our systemd/ folder
     except ImportError:
         return None
     send: Send = journal.send

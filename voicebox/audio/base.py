@@ -74,6 +74,10 @@ class Speaker(Protocol):
         Never blocks. No ``drained`` follows for a flushed reply. At most 20 ms are heard after the call.
         """
 
+    def notify(self, pcm: bytes) -> None:
+        """A short sound of our own (s16le mono 24 kHz), heard at once and over whatever else is heard. It belongs to no
+        reply: no flush cuts it, and it neither delays ``drained`` nor is reported there."""
+
     @property
     def buffered(self) -> float:
         """Seconds of sound not yet handed to the card."""

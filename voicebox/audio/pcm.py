@@ -44,6 +44,13 @@ def fade_out(samples: Samples) -> Samples:
     return np.asarray(np.rint(samples * ramp), np.int16)
 
 
+def mix(one: Samples, other: Samples) -> Samples:
+    """Both at once, as long as ``one`` (``other`` may be shorter), clipped."""
+    sum_ = one.astype(np.int32)
+    sum_[: other.size] += other
+    return np.asarray(np.clip(sum_, -32768, 32767), np.int16)
+
+
 def pick_channel(interleaved: Samples, channels: int, channel: int | None = 0) -> Samples:
     """One channel of interleaved sound, shape (n,); ``channel`` None: the mean of all of them."""
     frames = interleaved.reshape(-1, channels)

@@ -65,6 +65,7 @@ class Playback:
         self._handed = (0, 0)  # reply handed over last, card samples of it so far
         self._until = 0.0  # when the last sample handed over has been heard
         self._resampler: tuple[int, sound.Resampler] | None = None
+        self._notice = b""  # what is left of a sound of our own, at the card's rate
         self._starved = 0  # reply whose sound ran out before its end
         self._idle = 0.0  # seconds of silence handed over since the last sound
         self.floor = 0
@@ -114,6 +115,14 @@ class Playback:
             latency = max(0.0, self._until - now) + fade
         return Flushed(reply_id, played, discarded, latency)
 
+    def notify(self, pcm: bytes) -> None:
+        notice = sound.to_bytes(sound.resample(sound.from_bytes(pcm), PLAYBACK_RATE, self._rate))
+        with self._lock:
+            self._notice = notice
+            sleeping, self.asleep = self.asleep, False
+        if sleeping:
+            self._wake()
+
     @property
     def buffered(self) -> float:
         return self._queued / (_WIDTH * self._rate)
@@ -139,6 +148,7 @@ class Playback:
                 rest = sound.from_bytes(segment.pcm[segment.offset :])
                 segment.pcm, segment.offset = sound.to_bytes(sound.resample(rest, self._rate, rate)), 0
             self._queued = sum(segment.left for segment in self._queue)
+            self._notice = b""
             self._rate = rate
 
     def pull(self, frames: int, heard_at: float, *, sleep_after: float = float("inf")) -> bytes | None:
@@ -146,14 +156,16 @@ class Playback:
         None, and ``asleep``, once nothing has been played for ``sleep_after`` seconds: pull no more until woken."""
         with self._lock:
             pieces, ended = self._take(frames, heard_at)
-            self._idle = 0.0 if pieces else self._idle + frames / self._rate
+            notice, self._notice = self._notice[: frames * _WIDTH], self._notice[frames * _WIDTH :]
+            self._idle = 0.0 if pieces or notice else self._idle + frames / self._rate
             self.asleep = self._idle > sleep_after
             if self.asleep:
                 self._idle = 0.0
                 return None
         for reply_id, when in ended:
             self._drained_at(reply_id, when)
-        return b"".join(pieces).ljust(frames * _WIDTH, b"\0")
+        out = b"".join(pieces).ljust(frames * _WIDTH, b"\0")
+        return sound.to_bytes(sound.mix(sound.from_bytes(out), sound.from_bytes(notice))) if notice else out
 
     def xrun(self) -> None:
         """The card ran dry by itself; it tells a few periods later."""
