@@ -3,9 +3,12 @@
 import argparse
 import asyncio
 import io
+import json
+import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from voicebox import __version__, logs
 from voicebox.errors import VoiceboxError
@@ -56,10 +59,26 @@ def _parser() -> argparse.ArgumentParser:
     with_config(config)
     command("devices", _devices, "list the sound devices that audio.input and audio.output may name")
 
+    status = command("status", _status, "say what the running box is doing")
+    status.add_argument("--json", action="store_true", help="as one JSON object")
+    say = command("say", _say_in_writing, "say something to the service in writing, and hear its answer")
+    say.add_argument("text", help="what you would say")
+    session = command("session", _session_set, "change settings of the session that is open")
+    session.add_argument("action", choices=["set"])
+    session.add_argument(
+        "values", nargs="+", type=_key_and_value, metavar="KEY=VALUE", help="VALUE as JSON, or else as plain text"
+    )
+    conversation = command("conversation", _conversation_new, "begin a new conversation with the next thing said")
+    conversation.add_argument("action", choices=["new"])
+    command("watch", _watch, "print what happens, one JSON object per line, until Ctrl-C")
+
     demo = command("demo", _demo, "hold a conversation with the simulator and measure it; needs no sound card")
     demo.add_argument("--json", action="store_true", help="end with one JSON object on standard output")
     demo.add_argument("--live", action="store_true", help="use the real microphone and speaker: you do the talking")
     demo.add_argument("--fast", action="store_true", help="as fast as this machine can instead of in real time")
+    which = demo.add_mutually_exclusive_group()
+    which.add_argument("--service", default="lira", metavar="NAME", help="which service is simulated (default: lira)")
+    which.add_argument("--all", action="store_true", help="one service after another, each saved in DIR/NAME")
     demo.add_argument(
         "--output", type=Path, metavar="DIR", default=Path("demo-output"), help="where to save sound and picture"
     )
@@ -130,9 +149,15 @@ def _devices(_options: argparse.Namespace) -> int:
 def _demo(options: argparse.Namespace) -> int:
     from voicebox import demo  # noqa: PLC0415
 
-    return demo.main(
-        output=options.output, as_json=options.json, is_live=options.live, fast=options.fast, config=options.config
+    wanted = demo.Options(
+        services=demo.services() if options.all else (options.service,),
+        output=options.output,
+        as_json=options.json,
+        live=options.live,
+        fast=options.fast,
+        config=options.config,
     )
+    return demo.main(wanted)
 
 
 def _simulate(options: argparse.Namespace) -> int:
@@ -156,3 +181,64 @@ def _simulate(options: argparse.Namespace) -> int:
     finally:
         stop_logging()
     return 0
+
+
+# --- talking to the running box -------------------------------------------------------------------------------------
+
+
+def _ask(request: Mapping[str, Any]) -> dict[str, Any]:
+    from voicebox import control  # noqa: PLC0415
+
+    return asyncio.run(control.ask(control.find_socket(os.environ), request))
+
+
+def _status(options: argparse.Namespace) -> None:
+    answer = _ask({"do": "status"})
+    del answer["ok"]
+    if options.json:
+        _say(json.dumps(answer, ensure_ascii=False))
+        return
+    width = max(map(len, answer))
+    for name, value in answer.items():
+        _say(f"{name:{width}}  {_plain(value)}")
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {_plain(inner)}" for name, inner in value.items())
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "-" if value is None else str(value)
+
+
+def _say_in_writing(options: argparse.Namespace) -> None:
+    _ask({"do": "say", "text": options.text})
+
+
+def _session_set(options: argparse.Namespace) -> None:
+    _ask({"do": "session.set", "settings": dict(options.values)})
+
+
+def _key_and_value(text: str) -> tuple[str, Any]:
+    key, equals, value = text.partition("=")
+    if not key or not equals:
+        raise argparse.ArgumentTypeError(f"{text!r} is not KEY=VALUE")
+    try:
+        return key, json.loads(value, parse_constant=str)
+    except ValueError:
+        return key, value
+
+
+def _conversation_new(_options: argparse.Namespace) -> None:
+    _ask({"do": "conversation.new"})
+
+
+def _watch(_options: argparse.Namespace) -> None:
+    asyncio.run(_print_news())
+
+
+async def _print_news() -> None:
+    from voicebox import control  # noqa: PLC0415
+
+    async for line in control.follow(control.find_socket(os.environ)):
+        print(line, flush=True)  # whoever reads it wants it now
