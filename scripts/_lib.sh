@@ -7,7 +7,7 @@ venv=$root/.venv
 export PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
 
 # PyAudio and systemd-python are built here: they come without wheels.
-BUILD_PACKAGES=(python3 python3-venv python3-dev gcc libc6-dev pkg-config portaudio19-dev libsystemd-dev)
+BUILD_PACKAGES=(python3 python3-venv python3-dev gcc libc6-dev pkg-config portaudio19-dev libsystemd-dev libspeexdsp1)
 # MP3 that sounds while it still comes in. Debian 13 calls it libmpg123-0t64; apt finds that under this name, dpkg does not.
 compgen -G '/usr/lib/*/libmpg123.so.0' >/dev/null || BUILD_PACKAGES+=(libmpg123-0)
 # Sound devices without a sound card, voices to listen to, and what the checks run.

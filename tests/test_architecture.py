@@ -35,6 +35,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "voicebox.hearing": ("voicebox.audio.base", "voicebox.audio.pcm", "voicebox.audio.vad", "voicebox.uplink"),
     "voicebox.keepsakes": ("voicebox.services.base", "voicebox.statefile"),
     "voicebox.web": ("voicebox.services.base", "voicebox.redial"),
+    "voicebox.latency": ("voicebox.audio.base", "voicebox.box"),
     "voicebox.lead": ("voicebox.audio.base",),
     "voicebox.limiter": ("voicebox.services.base",),
     "voicebox.uplink": ("voicebox.audio.base", "voicebox.audio.pcm", "voicebox.wake.base"),

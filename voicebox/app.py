@@ -22,6 +22,7 @@ from voicebox.detached import Detached
 from voicebox.diary import Diary
 from voicebox.errors import DeviceError, VoiceboxError
 from voicebox.hearing import Hearing
+from voicebox.latency import Latency
 from voicebox.lead import LeadIn
 from voicebox.parts import Parts
 from voicebox.pumps import LAST_MINUTES, Surroundings
@@ -89,7 +90,11 @@ class App:
         self.box.connect(self.session, self.playback)
         engine = given.detector or await loop.run_in_executor(executor, parts.detector, settings)
         self.listener = WakeListener(engine, self.box.dispatch, executor) if engine else None
-        self.hearing = Hearing(self.uplink, self.listener, parts.finder(self.adapter), self.box.dispatch, loop)
+        front_end = parts.front_end(settings)
+        clean = front_end.process if front_end else None
+        finder = parts.finder(self.adapter)
+        self.hearing = Hearing(self.uplink, self.listener, finder, self.box.dispatch, loop, clean)
+        self.latency = Latency(loop.time, lambda: self.uplink.started_at)
         self.box.observers += [self._follow, self._tell_systemd, self._warn]
         self.diary = Diary(state / "conversations", settings.diary.days) if settings.diary.enabled else None
         if self.diary is not None:
@@ -182,6 +187,7 @@ class App:
 
     def _follow(self, step: Step) -> None:
         self.hearing.follow(step.after)
+        self.latency.observe(step, self.box.last_flush)
 
     def _publish(self, step: Step) -> None:
         if self.control.is_watched and (news := remote.news(step)) is not None:

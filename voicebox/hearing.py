@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from voicebox.audio.base import BLOCK, Block
-from voicebox.audio.pcm import Samples, SpeechGate, from_bytes
+from voicebox.audio.pcm import Samples, SpeechGate, from_bytes, to_bytes
 from voicebox.audio.vad import Endpointer, SpeechBegan
 from voicebox.core.events import Event, SpeechStarted, SpeechStopped
 from voicebox.core.state import Phase, State
@@ -85,7 +85,10 @@ class Hearing:
         finder: SpeechFinder,
         dispatch: Callable[[Event], None],
         loop: asyncio.AbstractEventLoop,
+        clean: Callable[[Samples], Samples] | None = None,
     ) -> None:
+        """``clean``: what is done to each block before the service hears it."""
+        self._clean = clean
         self._uplink = uplink
         self._listener = listener
         self._finder = finder
@@ -99,11 +102,15 @@ class Hearing:
     def block(self, block: Block) -> None:
         """The next microphone block."""
         self._last_block = self._loop.time()
-        self._uplink.block(block)
+        self._uplink.block(self._cleaned(block) if self._clean else block)
         if self._listener is not None:
             self._listener.block(block)
         if self._searching:
             self._search(block.position, from_bytes(block.pcm))
+
+    def _cleaned(self, block: Block) -> Block:
+        assert self._clean is not None  # noqa: S101  # for the type checker
+        return Block(block.position, to_bytes(self._clean(from_bytes(block.pcm))))
 
     def follow(self, state: State) -> None:
         """The core has decided: search for speech while it listens, from where its window begins."""

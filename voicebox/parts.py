@@ -24,6 +24,7 @@ from voicebox.systemd import Notifier
 from voicebox.wake.base import Detector, Phrase
 
 if TYPE_CHECKING:
+    from voicebox.audio.frontend import FrontEnd
     from voicebox.simulator import Simulator
 
 _log = logging.getLogger(__name__)
@@ -102,6 +103,20 @@ def detector(settings: Settings) -> Detector | None:
 
     phrases = [Phrase(p.model, p.threshold, p.patience) for p in wake.phrases]
     return OpenWakeWord(phrases, refractory=wake.refractory_s)
+
+
+def front_end(settings: Settings) -> "FrontEnd | None":
+    """What cleans the uplink; None where nothing is asked for or it cannot be had."""
+    audio = settings.audio
+    if not (audio.noise_suppression or audio.gain_control):
+        return None
+    from voicebox.audio.frontend import FrontEnd  # noqa: PLC0415  # a library that only this needs
+
+    try:
+        return FrontEnd(noise_suppression=audio.noise_suppression, gain_control=audio.gain_control)
+    except DeviceError as error:
+        _log.warning("the box works on with the microphone's sound as it is: %s", error)
+        return None
 
 
 def finder(adapter: Adapter) -> SpeechFinder:

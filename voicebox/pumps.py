@@ -202,9 +202,11 @@ class Pumps:
                 return False
             case Mark.START:
                 converter.begin()
+                self.uplink.started_at = _now()
                 self.perform(self.adapter.audio_start())
             case Mark.STOP:
                 self._pass_on(converter.end())
+                self.uplink.started_at = None
                 self.perform(self.adapter.audio_stop())
             case _:
                 self._pass_on(converter.convert(item))

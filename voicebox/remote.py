@@ -54,6 +54,7 @@ def _status(app: "App", _request: Request) -> Answer:
         "rtt_ms": None if session.rtt is None else round(session.rtt * 1000, 1),
         "minutes_today": round(app.usage.used / 60, 1),
         "minutes_left": None if left == float("inf") else round(left / 60, 1),
+        "latency_ms": dict(app.latency.marks),
         "uplink": {"sent": app.uplink.counts.sent, "dropped": app.uplink.counts.dropped},
         "underruns": app.backend.speaker.underruns,
     }

@@ -84,6 +84,7 @@ class Uplink:
         self._window: Window | None = None
         self._cursor = 0  # next sample to send
         self._streaming = False  # START was taken, STOP was not
+        self.started_at: float | None = None  # loop time the present stretch began to leave; whoever takes it notes it
         self._stop_due = False  # what comes next does not follow on what was sent
         self._catching_up = False  # what a window found when it opened may all be sent, however old
 

@@ -35,6 +35,8 @@ class Audio(Section):
     input: str = Field(default="default", min_length=1)
     output: str = Field(default="default", min_length=1)
     duplex: Literal["half", "full"] = "half"
+    noise_suppression: StrictBool = False
+    gain_control: StrictBool = False
     wav_input: Annotated[Path | None, Off] = None
     wav_output: Annotated[Path | None, Off] = None
 
