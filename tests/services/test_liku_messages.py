@@ -318,6 +318,11 @@ def test_liku_23_another_response_id_is_another_reply() -> None:
     effects = feed(connected(), spoken("a", "a1", "r1"), PCM, spoken("b", "a2", "r1"), spoken("c", "a3", "r2"), OTHER)
     assert texts(effects) == [(1, "a"), (1, "b"), (2, "c")]
     assert heard(effects) == [(1, PCM), (2, OTHER)]
+    assert [type(e) for e in effects if isinstance(e, ReplyDone | ReplyStarted)] == [
+        ReplyStarted,
+        ReplyDone,
+        ReplyStarted,
+    ]
     late = feed(connected(), spoken("a", "a1", "r1"), spoken("c", "a3", "r2"), spoken("b", "a2", "r1"))
     assert texts(late) == [(1, "a"), (2, "c"), (1, "b")]
 

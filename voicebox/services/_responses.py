@@ -57,7 +57,9 @@ class Responses:
         if response_id in self._ids:
             reply = self._ids[response_id]
             return None if reply <= self._floor else (reply, [])
-        started = [] if self._belongs_to_the_newest(response_id) else [*self._begin(), Later(SOUNDLESS, KEY)]
+        started: list[Effect] = []
+        if not self._belongs_to_the_newest(response_id):
+            started = [*self.end(), *self._begin(), Later(SOUNDLESS, KEY)]
         self.name(response_id)
         self._worded = True
         return None if self._stage is _Stage.DEAD else (self.newest, started)
@@ -80,7 +82,7 @@ class Responses:
         return not (self._named and response_id)
 
     def end(self) -> Sequence[Effect]:
-        """The gap is over."""
+        """The gap is over, or the next reply begins."""
         if self._stage is not _Stage.COMING:
             return []
         self._stage = _Stage.ENDED
