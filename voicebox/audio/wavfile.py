@@ -140,6 +140,11 @@ class WavBackend:
         return len(self._heard) // 2
 
     @property
+    def started(self) -> float:
+        """Loop time of the first sample, heard or played."""
+        return self._start
+
+    @property
     def mic(self) -> Samples:
         """All the microphone heard so far, 16 kHz."""
         return sound.from_bytes(bytes(self._heard))

@@ -1,5 +1,5 @@
 """The demo: the real daemon in conversation with the simulator, measured from what its sound card played."""
 
-from voicebox.demo.command import main
+from voicebox.demo.command import Options, main, services
 
-__all__ = ["main"]
+__all__ = ["Options", "main", "services"]

@@ -5,6 +5,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -13,6 +14,7 @@ from voicebox.app import App
 from voicebox.audio.base import CAPTURE_RATE, PLAYBACK_RATE
 from voicebox.audio.wavfile import WavBackend, write_wav
 from voicebox.demo import live, picture
+from voicebox.demo.figures import Span
 from voicebox.demo.finger import Finger
 from voicebox.demo.report import Report
 from voicebox.demo.script import perform
@@ -21,6 +23,7 @@ from voicebox.lights.none import NullLight
 from voicebox.lights.terminal import TerminalLight
 from voicebox.parts import Parts
 from voicebox.simulator import Simulator
+from voicebox.simulator.base import discover
 from voicebox.virtualtime import InlineExecutor, run_virtual
 
 NOISE = -75.0
@@ -30,7 +33,7 @@ NO_FILE = Path(os.devnull)
 """The stage is the same on every machine, whatever its owner has set."""
 
 FAULTS = ("late_audio",)
-"""The service goes on sending the dead reply for a while: what must not be heard is there."""
+"""Services that cut replies go on sending the dead one for a while: what must not be heard is there."""
 
 _SIGNS = {"phase": "●", "wake": "*", "speech": "<", "session": "+", "interruption": "!", "button": "!"}
 _LIVE = {"VOICEBOX_SERVICE": "simulator", "VOICEBOX_SIMULATOR__BRAIN": "talker"}
@@ -43,50 +46,81 @@ _STAGE = {
 }
 
 
-def main(
-    *,
-    output: Path,
-    as_json: bool,
-    is_live: bool,
-    fast: bool,
-    config: Path | None,
-    faults: Sequence[str] = FAULTS,
-) -> int:
-    """Returns 0 if everything the demo is to show happened, 1 if not. ``faults``: what the service does wrong."""
-    out = sys.stderr if as_json else sys.stdout
+@dataclass(frozen=True, slots=True)
+class Options:
+    """``services``: whose simulators are talked to, one after another; several save into a directory each.
+    ``faults``: what they do wrong."""
+
+    services: Sequence[str]
+    output: Path
+    as_json: bool = False
+    live: bool = False
+    fast: bool = False
+    config: Path | None = None
+    faults: Sequence[str] = FAULTS
+
+
+def services() -> tuple[str, ...]:
+    """All that can be simulated, by name."""
+    return tuple(discover())
+
+
+def main(options: Options) -> int:
+    """Returns 0 if everything the demo is to show happened, with every service; 1 if not."""
+    out = sys.stderr if options.as_json else sys.stdout
 
     def tell(text: str) -> None:
         print(text, file=out, flush=True)  # the demo is there to be read
 
     stop_logging = logs.setup("warning")
     try:
-        if is_live:
-            heard = asyncio.run(live.converse(settings.load(config, {**os.environ, **_LIVE}), tell))
-            tell("a reply was heard" if heard else "FAILED: no reply was heard")
-            return 0 if heard else 1
-        report = (run_virtual if fast else asyncio.run)(play(output, tell, fast=fast, faults=faults))
+        went_well = [_show(service, options, tell) for service in options.services]
     finally:
         stop_logging()
+    if len(went_well) > 1:
+        for service, good in zip(options.services, went_well, strict=True):
+            tell(f"  {service:14} {'all of it happened' if good else 'FAILED, see above'}")
+    return 0 if all(went_well) else 1
+
+
+def _show(service: str, options: Options, tell: Callable[[str], None]) -> bool:
+    """The demo with one service; whether all of it happened."""
+    if options.live:
+        loaded = settings.load(options.config, {**os.environ, **_LIVE})
+        heard = asyncio.run(live.converse(loaded, service, tell))
+        tell("a reply was heard" if heard else "FAILED: no reply was heard")
+        return heard
+    output = options.output / service if len(options.services) > 1 else options.output
+    played = play(output, tell, service=service, fast=options.fast, faults=options.faults)
+    report = (run_virtual if options.fast else asyncio.run)(played)
     for line in report.lines():
         tell(line)
-    if as_json:
+    if options.as_json:
         print(json.dumps(report.as_dict()), flush=True)  # what was asked for
-    return 0 if report.ok else 1
+    return report.ok
 
 
-async def play(output: Path, tell: Callable[[str], None], *, fast: bool, faults: Sequence[str] = FAULTS) -> Report:
+async def play(
+    output: Path,
+    tell: Callable[[str], None],
+    *,
+    service: str = "lira",
+    fast: bool,
+    faults: Sequence[str] = FAULTS,
+) -> Report:
     """The script, played and measured; sound and picture are in ``output``."""
     with TemporaryDirectory() as home:  # what the demo keeps is not the owner's, nor is its control socket
-        report = await _perform(tell, home, fast=fast, faults=faults)
-    report.files = _save(output, report.stage, report.backend)
+        report = await _perform(tell, home, Simulator(service, brain="talker", faults=faults, keep=True), fast=fast)
+    report.files = _save(output, report)
     return report
 
 
-async def _perform(tell: Callable[[str], None], home: str, *, fast: bool, faults: Sequence[str]) -> Report:
-    tell("A conversation with the built-in simulator: the real daemon, sound from and into arrays.\n")
+async def _perform(tell: Callable[[str], None], home: str, simulator: Simulator, *, fast: bool) -> Report:
+    tell(
+        f"A conversation with the simulated service {simulator.service}: the real daemon, sound from and into arrays.\n"
+    )
     finger = Finger()
     backend = WavBackend(noise=NOISE)
-    simulator = Simulator(brain="talker", faults=faults, keep=True)
     parts = Parts(
         backend=backend,
         light=TerminalLight(sys.stderr) if sys.stderr.isatty() else NullLight(),  # elsewhere the phases say the same
@@ -94,7 +128,7 @@ async def _perform(tell: Callable[[str], None], home: str, *, fast: bool, faults
         simulator=simulator,
         environ={"STATE_DIRECTORY": home, "RUNTIME_DIRECTORY": home},
     )
-    said: list[int] = []
+    said: list[Span] = []
     failure = ""
     stop = asyncio.Event()
     try:
@@ -116,8 +150,9 @@ def _line(mark: Mark) -> str:
     return f"{mark.at:7.2f} s  {_SIGNS[mark.kind]} {mark.text}"
 
 
-def _save(output: Path, stage: Stage, backend: WavBackend) -> list[str]:
+def _save(output: Path, report: Report) -> list[str]:
     """Save sound and picture; returns what was saved, for the owner."""
+    backend = report.backend
     try:
         output.mkdir(parents=True, exist_ok=True)
         write_wav(output / "microphone.wav", backend.mic, CAPTURE_RATE)
@@ -126,7 +161,7 @@ def _save(output: Path, stage: Stage, backend: WavBackend) -> list[str]:
         raise DemoError(f"cannot save to {output}: {error.strerror}; choose another place with --output DIR") from error
     saved = [str(output / "microphone.wav"), str(output / "speaker.wav")]
     try:
-        picture.draw(output / "timeline.png", stage, backend)
+        picture.draw(output / "timeline.png", report.stage, backend)
     except ImportError:
         return [*saved, "(no picture: matplotlib is not installed; pip install 'voicebox[demo]')"]
     return [*saved, str(output / "timeline.png")]

@@ -7,17 +7,19 @@ from collections.abc import Callable
 from voicebox.app import App
 from voicebox.core.state import Phase
 from voicebox.demo.stage import Stage
+from voicebox.parts import Parts
 from voicebox.settings import Settings
+from voicebox.simulator import Simulator
 
 LIMIT = 120.0
 """Seconds after which the demo gives up waiting for the conversation to end."""
 
 
-async def converse(settings: Settings, tell: Callable[[str], None]) -> bool:
-    """One conversation; true if a reply was heard."""
+async def converse(settings: Settings, service: str, tell: Callable[[str], None]) -> bool:
+    """One conversation with this service's simulator; true if a reply was heard."""
     started = time.monotonic()
     stop = asyncio.Event()
-    async with App(settings) as app:
+    async with App(settings, Parts(simulator=Simulator(service, brain="talker"))) as app:
         stage = Stage(app, lambda: time.monotonic() - started, lambda mark: tell(f"{mark.at:7.2f} s  {mark.text}"))
         running = asyncio.ensure_future(app.run(stop))
         tell(

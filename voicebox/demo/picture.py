@@ -48,7 +48,8 @@ def draw(path: Path, stage: Stage, backend: WavBackend) -> None:
         height = 0.95 - 0.14 * (number % 4)
         mic.text(mark.at, height, f" {mark.text} ", fontsize=7, color=_MARKS[mark.kind], va="top", ha=side)
     speaker.set_xlabel("seconds")
-    mic.set_title("voicebox demo: what the microphone heard, the phases, what the speaker played")
+    service = stage.app.adapter.capabilities.name
+    mic.set_title(f"voicebox demo, {service}: what the microphone heard, the phases, what the speaker played")
     figure.savefig(path, dpi=110)
     plt.close(figure)
 

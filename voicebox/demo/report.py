@@ -1,5 +1,6 @@
 """The demo's summary: figures computed from the recordings, as lines for people and as JSON."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -7,12 +8,24 @@ import numpy as np
 
 from voicebox.audio.base import CAPTURE_RATE, PLAYBACK_RATE
 from voicebox.audio.wavfile import FlushMark, WavBackend
-from voicebox.demo.figures import Samples, Uplink, altered, compare_uplink, first_sound, stale
+from voicebox.demo.figures import (
+    Samples,
+    Span,
+    Uplink,
+    altered,
+    altered_beyond_compression,
+    compare_uplink,
+    expected_spans,
+    first_sound,
+    stale,
+)
 from voicebox.demo.stage import Stage
 from voicebox.simulator.recording import Memory
 
 SILENT_WITHIN = 0.020
 """Seconds of sound that may be heard after a flush, its fade included."""
+
+_UTTERANCE = 10_000  # bytes; only a whole utterance makes so long a message to a service that takes them whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +49,23 @@ class Interruption:
         return {"source": self.source, "heard_after_ms": rounded, "stale_samples": self.stale_samples}
 
 
+@dataclass(frozen=True, slots=True)
+class EarlyStart:
+    """How soon an answer sounds whose sound comes compressed, counted from the moment the service had the question."""
+
+    first_sound_ms: float
+    last_chunk_ms: float  # until which one would wait who decodes it when it is complete
+
+    def as_dict(self) -> dict[str, float]:
+        return {"first_sound_ms": round(self.first_sound_ms, 1), "last_chunk_ms": round(self.last_chunk_ms, 1)}
+
+
 @dataclass
 class Report:
     stage: Stage
     backend: WavBackend
     connections: list[Memory]
-    said: list[int] = field(default_factory=list)
+    said: list[Span] = field(default_factory=list)
     failure: str = ""
     files: list[str] = field(default_factory=list)
     uplink: Uplink = field(init=False)
@@ -49,13 +73,21 @@ class Report:
     interruptions: list[Interruption] = field(init=False)
 
     def __post_init__(self) -> None:
-        received = b"".join(bytes(connection.received_pcm) for connection in self.connections)
-        start = self.stage.windows[0] if self.stage.windows else 0
-        self.uplink = compare_uplink(self.backend.mic, np.frombuffer(received, "<i2"), start)
+        self.service = self.stage.app.adapter.capabilities
+        self.uplink = self._compare_uplink()
         self.replies = [self._reply(number) for number in range(len(self.stage.replies))]
         flushes = [mark for mark in self.backend.flushes if mark.reply_id]
         pairs = zip(self.stage.interruptions, flushes, strict=False)
         self.interruptions = [self._interruption(source, mark) for source, mark in pairs]
+        self.early_start = self._early_start()
+
+    def _compare_uplink(self) -> Uplink:
+        received = np.frombuffer(b"".join(bytes(c.received_pcm) for c in self.connections), "<i2")
+        mic = self.backend.mic
+        allowed = [
+            (stretch.start, len(mic) if stretch.end is None else stretch.end) for stretch in self.stage.stretches
+        ]
+        return compare_uplink(mic, received, allowed, expected_spans(allowed, self.said), self.service.uplink_rate)
 
     @property
     def ok(self) -> bool:
@@ -64,7 +96,8 @@ class Report:
     def problems(self) -> list[str]:
         """What was to be shown and was not."""
         up = self.uplink
-        last_word = self.said[-1] if self.said else 0
+        last_word = self.said[-1][1] if self.said else 0
+        by_voice = "server" if self.service.server_interrupts else "wake_word"
         checks = {
             self.failure: bool(self.failure),
             "the wake word was not heard": not self.stage.wakes,
@@ -72,12 +105,15 @@ class Report:
             "no audio reached the service": up.samples == 0,
             f"{up.lost} samples were lost on the way to the service": up.lost > 0,
             f"{up.duplicated} samples were sent twice": up.duplicated > 0,
-            "the end of what was said did not reach the service": up.start + up.samples < last_word,
+            f"{up.unasked} samples reached the service that it was not to hear": up.unasked > 0,
+            f"{up.foreign} samples reached the service that nobody had said": up.foreign > 0,
+            "the end of what was said did not reach the service": up.end < last_word,
             "there were not two replies": len(self.replies) != 2,
             "a reply was not heard as it was sent": any(r.altered for r in self.replies),
-            "there was no interruption by voice and by button": self.stage.interruptions != ["server", "button"],
+            "there was no interruption by voice and by button": self.stage.interruptions != [by_voice, "button"],
             "a dead reply was heard after its interruption": any(i.stale_samples for i in self.interruptions),
             "an interruption took longer than 20 ms": any(i.heard_after_ms > 20 for i in self.interruptions),
+            "an answer that comes in pieces was kept until its last": self._waited,
         }
         return [text for text, wrong in checks.items() if wrong]
 
@@ -93,9 +129,30 @@ class Report:
         speaker = self.backend.spk
         flush = next((m.index for m in self.backend.flushes if begin <= m.index < end + PLAYBACK_RATE), end)
         sound = first_sound(speaker, begin, end) or begin
-        asked = self.said[number] / CAPTURE_RATE
-        wrong = altered(speaker, begin, self._sent(number), min(flush, end) - begin)
+        asked = self.said[number][1] / CAPTURE_RATE
+        wrong = self._altered(speaker, begin, self._sent(number), min(flush, end) - begin)
         return Reply((sound / PLAYBACK_RATE - asked) * 1000, (min(flush, end) - begin) / PLAYBACK_RATE * 1000, wrong)
+
+    @property
+    def _altered(self) -> Callable[[Samples, int, Samples, int], int]:
+        return altered_beyond_compression if "MP3" in self.service.downlink else altered
+
+    @property
+    def _waited(self) -> bool:
+        early = self.early_start
+        return early is not None and early.first_sound_ms >= early.last_chunk_ms
+
+    def _early_start(self) -> EarlyStart | None:
+        """Of the first reply; None where the service does not take whole utterances, or answered none."""
+        messages = [message for connection in self.connections for message in connection.messages]
+        asked = [m.at for m in messages if m.direction == "received" and m.size > _UTTERANCE]
+        first = next(iter(self.stage.replies), 0)
+        spans = self._spans(first)
+        if self.service.streams or not asked or not spans or first not in self.stage.complete:
+            return None
+        heard = first_sound(self.backend.spk, spans[0][0], spans[-1][1]) or spans[-1][1]
+        sound = self.backend.started + heard / PLAYBACK_RATE
+        return EarlyStart((sound - asked[0]) * 1000, (self.stage.complete[first] - asked[0]) * 1000)
 
     def _sent(self, number: int) -> Samples:
         sent = [pcm for connection in self.connections for _, pcm in sorted(connection.sent_pcm.items())]
@@ -123,6 +180,10 @@ class Report:
         for cut in self.interruptions:
             text = f"{cut.heard_after_ms:.1f} ms heard after it, {cut.stale_samples} stale samples"
             rows.append((f"cut by {cut.source}", text))
+        if self.early_start is not None:
+            early, late = self.early_start.first_sound_ms, self.early_start.last_chunk_ms
+            text = f"first sound {early:.0f} ms after the question was there; waiting for the last piece: {late:.0f} ms"
+            rows.append(("early start", text))
         rows += [("saved", name) for name in self.files]
         summary = [f"  {name:14} {text}" for name, text in rows]
         return [
@@ -142,17 +203,20 @@ class Report:
     def as_dict(self) -> dict[str, Any]:
         up = self.uplink
         return {
-            "service": "lira",
+            "service": self.service.name,
             "wake": [{"model": wake.model, "score": round(wake.score, 4)} for wake in self.stage.wakes],
-            "sessions": [{"service": "lira", "connect_ms": round(s * 1000, 1)} for s in self.stage.connects],
+            "sessions": [{"service": self.service.name, "connect_ms": round(s * 1000, 1)} for s in self.stage.connects],
             "uplink": {
                 "samples": up.samples,
                 "lost": up.lost,
                 "duplicated": up.duplicated,
+                "unasked": up.unasked,
+                "foreign": up.foreign,
                 "preroll_ms": round(self.preroll_ms, 1),
             },
             "replies": [reply.as_dict() for reply in self.replies],
             "interruptions": [cut.as_dict() for cut in self.interruptions],
+            **({"early_start": self.early_start.as_dict()} if self.early_start else {}),
             "problems": self.problems(),
             "ok": self.ok,
         }

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from voicebox.app import App
 from voicebox.box import Step
 from voicebox.core.commands import Flush
-from voicebox.core.events import ReplyStarted, SessionReady, Source, WakeDetected
-from voicebox.core.state import Phase
+from voicebox.core.events import ReplyDone, ReplyStarted, SessionReady, Source, WakeDetected
+from voicebox.core.state import Phase, Window
 from voicebox.errors import VoiceboxError
 
 PATIENCE = 20.0
@@ -28,6 +28,14 @@ class Mark:
     kind: str  # "phase", "wake", "speech", "session", "reply", "interruption", "button"
 
 
+@dataclass(slots=True)
+class Stretch:
+    """Microphone samples that might leave the box; no end: still going on."""
+
+    start: int
+    end: int | None = None
+
+
 class Stage:
     """Watches one App. ``clock`` gives seconds since the start, by the audio where that can be had."""
 
@@ -39,9 +47,10 @@ class Stage:
         self.marks: list[Mark] = []
         self.phases: list[tuple[float, Phase]] = [(0.0, Phase.IDLE)]
         self.wakes: list[WakeDetected] = []
-        self.windows: list[int] = []  # where each stretch of uplink audio begins, in microphone samples
+        self.stretches: list[Stretch] = []  # by the windows the core opened
         self.connects: list[float] = []  # seconds each session took to be ready
         self.replies: list[int] = []
+        self.complete: dict[int, float] = {}  # reply id -> loop time at which all of it had been received
         self.interruptions: list[str] = []
         app.box.observers.append(self._observe)
 
@@ -78,15 +87,28 @@ class Stage:
                 self.mark("session", f"session open after {self.app.session.connect_seconds * 1000:.0f} ms")
             case ReplyStarted():
                 self.replies.append(event.reply_id)
+            case ReplyDone():
+                self.complete.setdefault(event.reply_id, asyncio.get_running_loop().time())
         for command in step.commands:
             if isinstance(command, Flush) and command.source is not None:
                 self._note_interruption(command.source)
-        if step.before.phase is Phase.IDLE and after.window is not None and after.window.since is not None:
-            self.windows.append(after.window.since)
+        self._note_window(_open(step.before.window), _open(after.window))
         if step.before.phase is not after.phase:
             self.phases.append((self.clock(), after.phase))
             self.mark("phase", str(after.phase))
         self._changed.set()
+
+    def _note_window(self, before: Window | None, after: Window | None) -> None:
+        if before == after:
+            return
+        now = self.app.uplink.ring.end
+        if before is not None and after is not None and before.until is None:  # it goes on, now perhaps to an end
+            self.stretches[-1].end = after.until
+            return
+        if before is not None:
+            self.stretches[-1].end = now if before.until is None else min(now, before.until)
+        if after is not None:
+            self.stretches.append(Stretch(now if after.since is None else after.since, after.until))
 
     def _note_interruption(self, source: Source) -> None:
         flushed = self.app.box.last_flush
@@ -95,3 +117,8 @@ class Stage:
         self.interruptions.append(source)
         dropped = flushed.discarded / 24_000
         self.mark("interruption", f"interrupted by {source.replace('_', ' ')}: {dropped:.1f} s of the reply dropped")
+
+
+def _open(window: Window | None) -> Window | None:
+    """Nothing leaves the box through a window that is only armed."""
+    return None if window is None or window.armed else window
