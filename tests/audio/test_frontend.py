@@ -39,7 +39,7 @@ def test_com_07_liku_41_faint_speech_is_raised_when_asked_for() -> None:
 def test_evi_72_speech_survives_the_suppression() -> None:
     said = speech("answer")
     noisy = (said.astype(np.int32) + hiss(len(said) / 16_000, 300)[: len(said)]).clip(-32768, 32767).astype(np.int16)
-    cleaned = through(noisy, noise_suppression=True)
+    cleaned = through(noisy, noise_suppression=True)[BLOCK:]  # it comes back one block late
     loud = np.abs(said[: len(cleaned)]) > 4000
     assert level(cleaned[loud]) > level(noisy[: len(cleaned)][loud]) - 4
 

@@ -14,7 +14,7 @@ _LEVEL = 8000.0  # of full scale 32768: speech at about -12 dBFS
 
 
 class FrontEnd:
-    """Works on blocks of 20 ms at 16 kHz; each comes back as long as it was, a few ms late.
+    """Works on blocks of 20 ms at 16 kHz; each comes back as long as it was, 20 ms late.
 
     Raises DeviceError where the library is missing."""
 
