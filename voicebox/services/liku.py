@@ -21,6 +21,7 @@ from voicebox.errors import AuthError, ConfigError
 from voicebox.services._liku_access import Access, transient
 from voicebox.services._responses import KEY as GAP
 from voicebox.services._responses import Responses
+from voicebox.services._scrub import scrubbed
 from voicebox.services.base import (
     Adapter,
     Capabilities,
@@ -260,7 +261,7 @@ class Service(Adapter):
 
     def _on_user(self, message: wire.UserTranscript) -> Sequence[Effect]:
         final = message.status.lower() == wire.COMPLETED
-        details = self._cleaned({"message_id": message.message_id, "status": message.status})
+        details = scrubbed({"message_id": message.message_id, "status": message.status}, self._access.clean)
         event = Transcript("user", self._access.clean(message.text), final=final, details=details)
         if not final or not message.text.strip():
             return [event]
@@ -306,14 +307,4 @@ class Service(Adapter):
         return bool(ids - {message.TYPE}) or (known is not None and (bool(ids) or known != message.TYPE))
 
     def _raw(self, kind: str, message: Mapping[str, Any]) -> VendorRaw:
-        return VendorRaw(self._access.clean(kind), self._cleaned(message))
-
-    def _cleaned(self, value: Any) -> Any:  # noqa: ANN401  # JSON
-        """A service may quote our own secrets back at us."""
-        if isinstance(value, str):
-            return self._access.clean(value)
-        if isinstance(value, list):
-            return [self._cleaned(inner) for inner in value]
-        if isinstance(value, dict):
-            return {self._access.clean(key): self._cleaned(inner) for key, inner in value.items()}
-        return value
+        return VendorRaw(self._access.clean(kind), scrubbed(dict(message), self._access.clean))
