@@ -79,7 +79,7 @@ def main(options: Options) -> int:
         stop_logging()
     if len(went_well) > 1:
         for service, good in zip(options.services, went_well, strict=True):
-            tell(f"  {service:14} {'all of it happened' if good else 'FAILED, see above'}")
+            tell(f"  {service:16} {'all of it happened' if good else 'FAILED, see above'}")
     return 0 if all(went_well) else 1
 
 

@@ -45,7 +45,7 @@ def draw(path: Path, stage: Stage, backend: WavBackend) -> None:
         for axes in (mic, phases, speaker):
             axes.axvline(mark.at, color=_MARKS[mark.kind], linewidth=1, linestyle="--")
         side = "left" if mark.at < 0.75 * end else "right"
-        height = 0.95 - 0.14 * (number % 4)
+        height = 0.97 - 0.085 * (number % 8)
         mic.text(mark.at, height, f" {mark.text} ", fontsize=7, color=_MARKS[mark.kind], va="top", ha=side)
     speaker.set_xlabel("seconds")
     service = stage.app.adapter.capabilities.name

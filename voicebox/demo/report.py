@@ -179,13 +179,13 @@ class Report:
             rows.append((f"reply {number}", f"{text}, {reply.altered} samples altered"))
         for cut in self.interruptions:
             text = f"{cut.heard_after_ms:.1f} ms heard after it, {cut.stale_samples} stale samples"
-            rows.append((f"cut by {cut.source}", text))
+            rows.append((f"cut by {cut.source.replace('_', ' ')}", text))
         if self.early_start is not None:
             early, late = self.early_start.first_sound_ms, self.early_start.last_chunk_ms
             text = f"first sound {early:.0f} ms after the question was there; waiting for the last piece: {late:.0f} ms"
             rows.append(("early start", text))
         rows += [("saved", name) for name in self.files]
-        summary = [f"  {name:14} {text}" for name, text in rows]
+        summary = [f"  {name:16} {text}" for name, text in rows]
         return [
             "",
             *summary,
