@@ -68,6 +68,7 @@ def test_channels() -> None:
 
 @pytest.mark.parametrize(("source", "target"), [(48_000, 16_000), (44_100, 16_000), (16_000, 24_000), (24_000, 48_000)])
 def test_resampled_stream_keeps_length_and_sound(source: int, target: int) -> None:
+    """LIRA-18."""
     original = tone(1.0, -12, source)
     resampler = pcm.Resampler(source, target)
     pieces = [resampler.process(original[i : i + 441]) for i in range(0, original.size, 441)]

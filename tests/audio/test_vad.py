@@ -52,6 +52,7 @@ def test_zbe_56_a_pause_longer_than_that_makes_two_utterances() -> None:
 
 
 def test_zbe_56_less_than_300_ms_of_speech_is_no_utterance() -> None:
+    """LIKU-42: the device tells speech from silence."""
     assert found(Endpointer(Loudness()), blocks((9, LOUD), (60, QUIET))) == []
     assert len(found(Endpointer(Loudness()), blocks((10, LOUD), (60, QUIET)))) == 2
     assert found(Endpointer(Loudness()), blocks(*[(9, LOUD), (23, QUIET)] * 5)) == [], "coughs do not add up"
