@@ -145,7 +145,9 @@ PIECES = st.lists(st.tuples(st.integers(1, 3), st.integers(1, 300), st.floats(0,
 @given(PIECES)
 @settings(deadline=None)
 def test_all_that_is_played_arrives_once_and_in_order(pieces: list[tuple[int, int, float]]) -> None:
-    """EVI-80: what comes down is buffered. Replies in rising order, each piece marked by its number, whatever the times between them."""
+    """EVI-80: what comes down is buffered.
+
+    Replies in rising order, each piece marked by its number, whatever the times between them."""
     lead, card, loop = lead_in()
     pieces.sort(key=lambda piece: piece[0])
     meant = dict.fromkeys((1, 2, 3), b"")
