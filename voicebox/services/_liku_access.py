@@ -83,7 +83,7 @@ class Access:
     def _init(self, purpose: str) -> HttpRequest:
         names = ("topic_id", "face_id", "liku_id", "language")
         wanted = {"token": self._token} | {name: getattr(self._settings, name) for name in names}
-        query = urlencode({name: value for name, value in wanted.items() if value}, quote_via=quote, safe="")
+        query = urlencode({name: value for name, value in wanted.items() if value}, quote_via=quote)
         return HttpRequest(purpose, "GET", f"{self._chat_host}{wire.INIT_PATH}?{query}")
 
     @property

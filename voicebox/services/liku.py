@@ -239,7 +239,7 @@ class Service(Adapter):
         if any(isinstance(effect, ReplyStarted) for effect in effects):
             self._texts.clear()
         if effects and self._responses.sound_bytes == len(pcm):  # the reply's first
-            self._mic_since = 0 if self._streaming else None
+            self._mic_since = 0
         return effects
 
     def _message(self, text: str) -> Sequence[Effect]:
