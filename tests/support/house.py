@@ -27,6 +27,7 @@ from voicebox.simulator.recording import Memory, Noted
 from voicebox.systemd import Notifier
 from voicebox.virtualtime import InlineExecutor
 from voicebox.wake.base import Detection
+from voicebox.wire.lira import Envelope
 
 NO_FILE = Path("/dev/null")
 """Settings without a file."""
@@ -181,9 +182,11 @@ class House:
 @asynccontextmanager
 async def living(
     *,
+    service: str = "lira",
     brain: str = "talker",
     duplex: str = "full",
     faults: Sequence[str] = (),
+    envelope: Envelope = "data",
     options: Mapping[str, str] | None = None,
     watchdog: float | None = None,
     dice: float = 0.1,
@@ -205,7 +208,7 @@ async def living(
         "executor": InlineExecutor(),
         "notifier": Systemd(watchdog),
         "detector": Ear(),
-        "simulator": Simulator(brain=brain, faults=faults, keep=True),
+        "simulator": Simulator(service, brain=brain, faults=faults, envelope=envelope, keep=True),
     }
     stop = asyncio.Event()
     with TemporaryDirectory() as home:

@@ -40,7 +40,7 @@ FAULTS: dict[str, Fault] = {
     "interrupt_storm": Fault(
         "sends <amount> interruptions at once halfway through a reply, which ends there", amount=300
     ),
-    "token_expires": Fault("refuses the token by an error message after a reply", once=True),
+    "token_expires": Fault("refuses the token after a reply, by a message or a close", once=True),
     "meeting_ends": Fault("ends the meeting after a reply: closes with 1000"),
     # LIKU alone: its HTTP steps, its connection data, what it marks
     "login_no_token": Fault("answers the login without a token", service="liku"),

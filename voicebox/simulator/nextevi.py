@@ -22,7 +22,7 @@ from voicebox.simulator.conversation import Conversation
 from voicebox.wire import Message, dump, flatten, parse_object, wav
 from voicebox.wire import nextevi as wire
 
-PROTOCOL_ERROR, RATE_LIMITED, NO_CONFIG = 1002, 4004, 4002
+PROTOCOL_ERROR, UNAUTHORIZED, NO_CONFIG, RATE_LIMITED = 1002, 4001, 4002, 4004
 MAX_CHUNK = 1_000_000  # bytes of sound in one message
 MAX_SESSION = 3600.0  # seconds
 MAX_SESSIONS = 10  # at once
@@ -285,6 +285,8 @@ class Service:
         del reply
         if self._faults.strikes("undocumented"):
             await self._send(wire.TtsChunk(is_last=True))
+        if self._faults.strikes("token_expires"):
+            await self._say_goodbye(UNAUTHORIZED, "unauthorized")
 
     async def interrupted(self) -> None:
         await self._send(wire.UserInterruption() if self._faults.strikes("undocumented") else wire.TtsInterruption())
