@@ -87,12 +87,16 @@ def _parser() -> argparse.ArgumentParser:
     simulate = command("simulate", _simulate, "serve a voice service on loopback, to try the box against")
     simulate.add_argument("--brain", choices=["parrot", "talker"], default="parrot", help="what it answers")
     simulate.add_argument("--port", type=int, default=0, help="port to listen on (default: a free one)")
-    simulate.add_argument("--service", default="lira", metavar="NAME", help="which service it plays (default: lira)")
+    simulate.add_argument("--service", default="lira", metavar="NAME", help='which service it plays, or "all"')
     simulate.add_argument(
         "--fault", action="extend", nargs="+", default=[], metavar="NAME", help="misbehave; see --list-faults"
     )
     simulate.add_argument(
-        "--envelope", choices=["data", "flat", "payload"], default="data", help="where messages carry their fields"
+        "--dialect",
+        dest="envelope",
+        choices=["data", "flat", "payload"],
+        default="data",
+        help="where messages carry their fields",
     )
     simulate.add_argument("--bursty", action="store_true", help="leave gaps of 200 to 400 ms in the replies")
     simulate.add_argument("--list-faults", action="store_true", help="list the faults there are")

@@ -11,19 +11,29 @@ import time
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from typing import Any, TypeVar
 
-from voicebox.core.events import Category, Event, ReplyStarted, SessionEnded, SessionLost, SessionReady, Transcript
+from voicebox.core.events import (
+    Category,
+    Event,
+    ReplyStarted,
+    ServiceError,
+    SessionEnded,
+    SessionLost,
+    SessionReady,
+    Transcript,
+)
 from voicebox.errors import AuthError, QuotaError, VoiceboxError
 from voicebox.limiter import Limiter
 from voicebox.pumps import GOODBYE, Goodbye, Pumps, Surroundings
 from voicebox.redact import redact
 from voicebox.redial import Redial, explain
-from voicebox.services.base import Adapter, Dial, Effect, HttpAnswer, HttpRequest, Remember, Verdict
+from voicebox.services.base import Adapter, Dial, Effect, HttpAnswer, HttpRequest, Remember, Step, Verdict
 from voicebox.uplink import Uplink
 from voicebox.websocket import CannotConnect, Connection, Refused, dial
 
 _log = logging.getLogger(__name__)
 
-SAVE_TRIES = 2
+SAVE_STEPS = 4
+"""HTTP exchanges, at most, for what is to be saved after a session."""
 
 T = TypeVar("T")
 
@@ -260,12 +270,20 @@ class Session:
             self._saving.add(task)
             task.add_done_callback(self._saving.discard)
 
-    async def _save_one(self, request: HttpRequest) -> None:
-        for _ in range(SAVE_TRIES):
-            answer = await self._exchange(request)
-            if 200 <= answer.status < 300:
+    async def _save_one(self, step: Step) -> None:
+        """One exchange, and those the adapter wants because of its answer: a new login, say."""
+        for _ in range(SAVE_STEPS):
+            if not isinstance(step, HttpRequest):
                 return
-            _log.warning("%s failed (HTTP %d): %s", request.purpose, answer.status, redact(answer.text[:200]))
+            answer = await self._exchange(step)
+            if answer.status == 0 or answer.status >= 500:  # perhaps a passing trouble
+                answer = await self._exchange(step)
+            step, effects = self._adapter.answered(step, answer)
+            for effect in effects:
+                if isinstance(effect, Remember):
+                    self._around.remember(effect)
+                elif isinstance(effect, ServiceError):
+                    _log.warning("%s", redact(effect.message))
 
     # what the adapter says
 

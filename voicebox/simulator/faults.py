@@ -111,6 +111,12 @@ def _line(name: str, fault: Fault) -> str:
     return f"{name:22} {'once' if fault.once else 'always':7} {service}{fault.description}{amount}"
 
 
+def applies(wanted: str, service: str) -> bool:
+    """Whether this fault, as it was asked for, can happen to this service; one that is not in the table can."""
+    fault = FAULTS.get(wanted.partition("=")[0])
+    return fault is None or fault.service in ("", service)
+
+
 class Faults:
     """The faults asked for, each as ``name`` or ``name=amount``. Raises ConfigError for what is not in the table."""
 
