@@ -12,7 +12,6 @@ from voicebox.simulator.pacing import BURSTY, SMOOTH
 from voicebox.simulator.server import Simulator
 from voicebox.wire.lira import Envelope
 
-
 ALL = "all"
 
 
