@@ -137,8 +137,10 @@ class Control:
         try:
             await self._serve(reader, writer)
         except (OSError, TimeoutError) as error:
-            _log.debug("control client: %s", error or "it does not read")
+            _log.debug("control client: %r", error)
             writer.transport.abort()  # a polite close would wait until all is read
+        except asyncio.CancelledError:  # by ``stop``; asyncio's streams take it for an error if it is passed on
+            writer.transport.abort()
         finally:
             self._clients.discard(task)
             writer.close()
