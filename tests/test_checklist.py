@@ -46,7 +46,7 @@ def test_no_id_stands_twice(script: ModuleType) -> None:
     ],
 )
 def test_what_counts_as_naming_an_item(script: ModuleType, source: str, ids: set[str]) -> None:
-    assert script.named(source) == ids
+    assert script.named(source, TOTALS) == ids
 
 
 def test_an_item_without_a_test_and_a_test_without_an_item_are_reported(script: ModuleType, tmp_path: Path) -> None:
