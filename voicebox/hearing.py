@@ -96,6 +96,8 @@ class Hearing:
         self._loop = loop
         self._wanted = False  # the core listens
         self._searching = False
+        self._phase = Phase.IDLE
+        self._began: SpeechStarted | None = None  # of those who spoke last
         self._last_block = loop.time()
         self._lost_since: float | None = None
 
@@ -122,6 +124,9 @@ class Hearing:
             self._loop.call_soon(self._begin, since)  # not now: what it finds would overtake what was just decided
         self._wanted = wanted
         self._searching = self._searching and wanted
+        if (self._phase, state.phase) == (Phase.CONNECTING, Phase.LISTENING):
+            self._loop.call_soon(self._tell_again)
+        self._phase = state.phase
 
     def opened(self) -> None:
         """The devices are open, or known to be missing: deafness counts from here."""
@@ -166,4 +171,10 @@ class Hearing:
 
     def _search(self, position: int, samples: Samples) -> None:
         for event in self._finder.block(position, samples):
+            self._began = event if isinstance(event, SpeechStarted) else self._began
             self._dispatch(event)
+
+    def _tell_again(self) -> None:
+        """The listening deadline has just begun to run, and would cut off who began to speak while connecting."""
+        if self.speaking and self._began is not None:
+            self._dispatch(self._began)
