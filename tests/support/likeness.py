@@ -1,7 +1,7 @@
 """What became of sound that was encoded with loss on its way: compared by what it is like, 20 ms at a time."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,14 +12,15 @@ BLOCK = 480  # samples at 24 kHz: 20 ms
 ALIKE = 0.9  # correlation of two blocks of the same sound; of others it is about 0
 LEVELS = 2.0  # dB that they may differ
 _FAINT = 300.0  # RMS of a block too quiet to be compared by its shape; speech at -6 dBFS has 2000 and more
-_PIECE = 5 * BLOCK  # samples that are looked for: at the beginning, and behind a break
+_PIECE = 5 * BLOCK  # samples that are looked for behind a break
+_ANCHORS = 4  # places that are tried to find the beginning
 
 Sound = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Likeness:
-    start: int  # in what was heard; -1: it is nowhere
+    start: int  # in what was heard
     end: int
     compared: int  # blocks that were loud enough
     unlike: int  # of those, and of the faint ones that were not faint when heard
@@ -29,29 +30,36 @@ class Likeness:
     @property
     def whole(self) -> bool:
         """All of it was heard, in order; a break falls into at most two blocks."""
-        return self.start >= 0 and self.compared > 0 and self.unlike <= 2 * self.breaks and self.silence <= PATCHES
+        return self.compared > 0 and self.unlike <= 2 * self.breaks and self.silence <= PATCHES
 
 
 def likeness(sent: Samples, heard: Samples, start: int = 0) -> Likeness:
     """Find ``sent`` in ``heard`` from ``start`` on (both 24 kHz), and compare block by block to its very end."""
     original, sound = sent.astype(float), heard[start:].astype(float)
     opening = next(at for at, block in _blocks(original) if _level(block) > _FAINT)
-    begin, fit = _align(original[opening : opening + _PIECE], sound)
-    begin -= opening
-    if fit < ALIKE or begin < 0:
-        return Likeness(-1, -1, 0, 0, 0, 0)
-    here, compared, unlike, breaks, silence = begin, 0, 0, 0, 0
+    begins: dict[int, int] = {}  # and how many breaks come before what was found there
+    for at in range(opening, opening + _ANCHORS * BLOCK, BLOCK):
+        place, fit = _align(original[at : at + BLOCK], sound)
+        begins.setdefault(place - at, int(at > opening or fit < ALIKE))
+    found = [_compare(original, sound, begin, breaks) for begin, breaks in begins.items() if begin >= 0]
+    best = min(found, key=lambda it: (not it.whole, it.unlike), default=Likeness(-1, -1, 0, 0, 0, 0))
+    return replace(best, start=best.start + start, end=best.end + start)
+
+
+def _compare(original: Sound, sound: Sound, begin: int, breaks: int) -> Likeness:
+    """From a beginning that was found behind as many breaks."""
+    here, compared, unlike, silence = begin, 0, 0, 0
     for at, block in _blocks(original):
-        other = sound[here + at : here + at + block.size]
         compared += _level(block) > _FAINT
-        if _alike(block, other):
+        if _alike(block, sound[here + at : here + at + block.size]):
             continue
         unlike += 1
         shift, fit = _align(original[at + BLOCK :][:_PIECE], sound[here + at + BLOCK :][: _PIECE + PATCHES])
-        patched = int(np.count_nonzero(sound[here + at :][: BLOCK + shift] == 0.0))
+        around = sound[max(0, here + at - BLOCK) : here + at + BLOCK + shift]  # a break may begin in the block before
+        patched = int(np.count_nonzero(around == 0.0))
         if fit >= ALIKE and 0 < shift <= patched:  # it goes on later, after digital silence
             here, breaks, silence = here + shift, breaks + 1, silence + shift
-    return Likeness(start + begin, start + here + original.size, compared, unlike, breaks, silence)
+    return Likeness(begin, here + original.size, compared, unlike, breaks, silence)
 
 
 def _blocks(sound: Sound) -> Iterator[tuple[int, Sound]]:

@@ -18,7 +18,7 @@ from websockets.http11 import Request, Response
 from voicebox.assets import RATE, speech
 from voicebox.audio.base import PLAYBACK_RATE
 from voicebox.audio.pcm import resample, to_bytes
-from voicebox.simulator import Simulator
+from voicebox.simulator import Simulator, liku
 from voicebox.simulator.brains import Answer, Heard
 from voicebox.simulator.recording import Memory
 
@@ -119,6 +119,11 @@ class Vendor:
     def secrets(self) -> dict[str, str]:
         """The credentials it takes, by name."""
         return dict(self._simulator.access[1])
+
+    @property
+    def tokens(self) -> set[str]:
+        """What it gave for a password."""
+        return {liku._token(self._simulator._setup)} if self.service == "liku" else set()
 
     @property
     def dials(self) -> int:
