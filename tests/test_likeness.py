@@ -31,7 +31,7 @@ def test_encoding_passes(heard: Samples) -> None:
     assert (found.start, found.end, found.unlike) == (1_000, 1_000 + SENT.size, 0)
 
 
-@pytest.mark.parametrize("at", [500, 2_100, 3_000, 20_000])
+@pytest.mark.parametrize("at", [500, 2_100, 3_000, 20_000, 25_000, 30_000])
 def test_a_moment_of_silence_of_the_sound_server_passes(heard: Samples, at: int) -> None:
     assert likeness(SENT, np.concatenate([heard[:at], PAUSE, heard[at:]])).whole
 
@@ -41,7 +41,8 @@ def test_what_is_not_whole_does_not_pass(heard: Samples) -> None:
         "20 ms missing": np.concatenate([heard[:20_000], heard[20_480:]]),
         "its end missing": heard[:-3_000],
         "its beginning missing": np.concatenate([PAUSE, heard[4_000:]]),
-        "said twice": np.concatenate([heard[:20_000], heard[19_000:]]),
+        "said twice": np.concatenate([heard[:20_000], heard[19_500:]]),
+        "said twice, later": np.concatenate([heard[:30_000], heard[29_000:]]),
         "half as loud": heard // 2,
         "something else": heard[::-1],
         "silence": np.zeros_like(heard),

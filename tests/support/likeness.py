@@ -55,7 +55,7 @@ def _compare(original: Sound, sound: Sound, begin: int, breaks: int) -> Likeness
             continue
         unlike += 1
         shift, fit = _align(original[at + BLOCK :][:_PIECE], sound[here + at + BLOCK :][: _PIECE + PATCHES])
-        around = sound[max(0, here + at - BLOCK) : here + at + BLOCK + shift]  # a break may begin in the block before
+        around = sound[max(0, here + at - PATCHES) : here + at + BLOCK + shift]  # a break shows only where it is loud
         patched = int(np.count_nonzero(around == 0.0))
         if fit >= ALIKE and 0 < shift <= patched:  # it goes on later, after digital silence
             here, breaks, silence = here + shift, breaks + 1, silence + shift
