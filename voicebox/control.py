@@ -171,17 +171,19 @@ class Control:
         queue: asyncio.Queue[bytes] = asyncio.Queue(MOST_WAITING)
         self._subscribers.add(queue)
         gone = asyncio.ensure_future(_end_of(reader))
+        news = asyncio.ensure_future(queue.get())
         try:
             await _write(writer, _encoded({"ok": True}))
-            while queue in self._subscribers and not gone.done():
-                news = asyncio.ensure_future(queue.get())
+            while queue in self._subscribers:
                 await asyncio.wait({news, gone}, return_when=asyncio.FIRST_COMPLETED)
-                if news.done():
-                    await _write(writer, news.result())
-                else:
-                    news.cancel()
+                if gone.done():
+                    return
+                await _write(writer, news.result())
+                news = asyncio.ensure_future(queue.get())
+            raise TimeoutError("it lags too far behind")
         finally:
             self._subscribers.discard(queue)
+            news.cancel()
             gone.cancel()
 
 

@@ -1,5 +1,6 @@
 """What the control socket can do with a running box, one function per request; and what it tells subscribers."""
 
+import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -8,6 +9,7 @@ from voicebox.box import TOO_MANY, Step
 from voicebox.control import Action, Answer, Request
 from voicebox.core.events import TextAsked
 from voicebox.errors import VoiceboxError
+from voicebox.wire import parse_object
 
 if TYPE_CHECKING:
     from voicebox.app import App
@@ -76,6 +78,8 @@ def _set(app: "App", request: Request) -> Answer:
     values = request.get("settings")
     if not isinstance(values, dict) or not values:
         raise VoiceboxError('session.set needs "settings", an object with at least one key')
+    if parse_object(json.dumps(values)) is None:
+        raise VoiceboxError("these settings are nested too deep: no service would read them")
     if not app.session.connected:
         raise VoiceboxError("no session is open: settings of a session can be changed while somebody talks to it")
     app.session.update(values)

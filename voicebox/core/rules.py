@@ -293,7 +293,10 @@ def interrupted(state: State, event: Interrupted) -> Outcome:
     flush = Flush(floor, event.source)
     if state.newest > floor and state.phase is Phase.SPEAKING:
         return stay(state, flush, floor=floor)
-    return listen(state, flush, floor=floor, newest=max(state.newest, floor), complete=True)
+    dead: dict[str, Any] = {"floor": floor, "newest": max(state.newest, floor), "complete": True}
+    if state.written and state.phase is Phase.THINKING:  # what it cut was the answer to the turn before
+        return enter(state, Phase.THINKING, flush, **dead)
+    return listen(state, flush, **dead)
 
 
 def interrupted_quietly(state: State, event: Interrupted) -> Outcome:

@@ -80,6 +80,7 @@ class Connection:
         task = self._tasks.create_task(_until_gone(work))
         self._spawned.add(task)
         task.add_done_callback(self._spawned.discard)
+        task.add_done_callback(lambda _: work.close())  # cancelled before its first step, it was never awaited
         return task
 
     def note_heard(self, pcm: bytes) -> None:

@@ -1,0 +1,300 @@
+"""Speech is searched from where the window begins, each sample once; and what the two finders make of it."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from voicebox.audio.base import BLOCK, Block
+from voicebox.audio.pcm import Samples, to_bytes
+from voicebox.audio.vad import WINDOW, Endpointer
+from voicebox.core.events import Event, SpeechStarted, SpeechStopped
+from voicebox.core.state import Phase, State, Window
+from voicebox.hearing import GateFinder, Hearing, SpeechFinder, UtteranceFinder
+from voicebox.uplink import RING_SECONDS, Uplink
+from voicebox.virtualtime import run_virtual
+
+RING = RING_SECONDS * 16_000
+
+
+class Script:
+    """A finder that notes what it is given and finds what it is told to, by position."""
+
+    def __init__(self) -> None:
+        self.begun: list[int] = []
+        self.searched: list[int] = []  # every sample's position
+        self.finds: dict[int, Event] = {}
+        self.speaking = False
+
+    def begin(self, since: int) -> None:
+        self.begun.append(since)
+        self.searched.clear()
+
+    def block(self, position: int, samples: Samples) -> list[Event]:
+        assert len(samples) == BLOCK
+        assert samples[0] == value(position)
+        self.searched += range(position, position + BLOCK)
+        return [self.finds[position]] if position in self.finds else []
+
+
+def value(position: int) -> int:
+    return position % 32_749
+
+
+class World:
+    """A Hearing with a microphone whose samples tell their own position."""
+
+    def __init__(self, finder: SpeechFinder) -> None:
+        self.found: list[Event] = []
+        self.uplink = Uplink()
+        self.position = 0
+        self.state = State()
+        self.hearing = Hearing(self.uplink, None, finder, self.dispatch, asyncio.get_running_loop())
+
+    def dispatch(self, event: Event) -> None:
+        self.found.append(event)
+        if isinstance(event, SpeechStopped):  # as the core does
+            self.decide(Phase.THINKING)
+
+    def decide(self, phase: Phase, window: Window | None = None) -> None:
+        self.state = State(phase=phase, window=window)
+        self.hearing.follow(self.state)
+
+    def listen(self, since: int | None) -> None:
+        self.decide(Phase.LISTENING, Window(since, armed=True))
+
+    def hear(self, blocks: int = 1) -> None:
+        for _ in range(blocks):
+            samples = np.array([value(at) for at in range(self.position, self.position + BLOCK)], np.int16)
+            self.hearing.block(Block(self.position, to_bytes(samples)))
+            self.position += BLOCK
+
+    def sound(self, loud: bool, blocks: int) -> None:
+        for _ in range(blocks):
+            samples = np.tile(np.array([9000, -9000] if loud else [3, -3], np.int16), BLOCK // 2)
+            self.hearing.block(Block(self.position, to_bytes(samples)))
+            self.position += BLOCK
+
+
+def in_world(finder: SpeechFinder, test: Callable[[World], Awaitable[None]]) -> World:
+    async def main() -> World:
+        world = World(finder)
+        await test(world)
+        await asyncio.sleep(0)
+        return world
+
+    return run_virtual(main())
+
+
+@given(
+    before=st.integers(0, 200),
+    back=st.integers(-10, 70_000),
+    between=st.integers(0, 5),
+    after=st.integers(0, 100),
+)
+@settings(max_examples=60, deadline=None)
+def test_every_sample_since_the_window_began_is_searched_exactly_once(
+    before: int, back: int, between: int, after: int
+) -> None:
+    script = Script()
+
+    async def test(world: World) -> None:
+        world.hear(before)
+        world.listen(max(0, min(world.position, world.position - back)))
+        world.hear(between)  # before the loop has come to it
+        await asyncio.sleep(0)
+        world.hear(after)
+
+    in_world(script, test)
+    (since,) = script.begun
+    end = (before + between + after) * BLOCK
+    assert script.searched == list(range(end - len(script.searched), end))  # once each, in order, to the end
+    first = end - len(script.searched)
+    assert since <= first < since + BLOCK  # whole blocks, so up to 20 ms later
+
+
+def test_no_further_back_than_the_ring_reaches() -> None:
+    script = Script()
+
+    async def test(world: World) -> None:
+        world.hear(RING // BLOCK + 10)
+        world.listen(0)
+
+    world = in_world(script, test)
+    assert script.searched[0] == world.position - RING
+    assert len(script.searched) == RING
+
+
+def test_a_window_from_now_on_searches_nothing_of_before() -> None:
+    script = Script()
+
+    async def test(world: World) -> None:
+        world.hear(50)
+        world.listen(None)
+        await asyncio.sleep(0)
+        world.hear(3)
+
+    in_world(script, test)
+    assert script.searched == list(range(50 * BLOCK, 53 * BLOCK))
+
+
+@pytest.mark.parametrize("phase", [Phase.IDLE, Phase.THINKING, Phase.SPEAKING])
+def test_nothing_is_searched_while_nobody_is_to_be_heard(phase: Phase) -> None:
+    script = Script()
+
+    async def test(world: World) -> None:
+        world.listen(0)
+        await asyncio.sleep(0)
+        world.hear(5)
+        world.decide(phase, Window(0))
+        world.hear(5)
+        world.decide(Phase.LISTENING)  # in writing: no window
+        await asyncio.sleep(0)
+        world.hear(5)
+
+    in_world(script, test)
+    assert script.searched == list(range(5 * BLOCK))
+
+
+def test_a_search_given_up_before_it_began_does_not_begin() -> None:
+    script = Script()
+
+    async def test(world: World) -> None:
+        world.hear(5)
+        world.listen(0)
+        world.decide(Phase.IDLE)
+        await asyncio.sleep(0)
+        world.hear(5)
+
+    in_world(script, test)
+    assert script.searched == []
+
+
+def test_the_end_of_an_utterance_in_what_was_kept_ends_the_search_there() -> None:
+    script = Script()
+    script.finds = {3 * BLOCK: SpeechStarted(3 * BLOCK), 6 * BLOCK: SpeechStopped(6 * BLOCK)}
+
+    async def test(world: World) -> None:
+        world.hear(10)
+        world.listen(0)
+        await asyncio.sleep(0)
+        world.hear(5)
+
+    world = in_world(script, test)
+    assert world.found == [SpeechStarted(3 * BLOCK), SpeechStopped(6 * BLOCK)]
+    assert script.searched[-1] == 7 * BLOCK - 1
+
+
+def test_each_time_it_listens_the_search_begins_anew() -> None:
+    script = Script()
+
+    async def test(world: World) -> None:
+        for since in (0, 640):
+            world.listen(since)
+            await asyncio.sleep(0)
+            world.hear(2)
+            world.decide(Phase.SPEAKING)
+
+    in_world(script, test)
+    assert script.begun == [0, 640]
+
+
+def test_somebody_speaks_only_while_the_box_listens() -> None:
+    script = Script()
+
+    async def test(world: World) -> None:
+        script.speaking = True
+        assert not world.hearing.speaking
+        world.listen(0)
+        await asyncio.sleep(0)
+        assert world.hearing.speaking
+
+    in_world(script, test)
+
+
+# --- the finders ---------------------------------------------------------------------------------------------------
+
+
+def test_the_gate_tells_when_somebody_speaks_also_of_what_was_kept() -> None:
+    async def test(world: World) -> None:
+        world.sound(loud=False, blocks=100)
+        world.sound(loud=True, blocks=20)
+        world.listen(90 * BLOCK)
+        await asyncio.sleep(0)
+        assert world.hearing.speaking
+        world.sound(loud=False, blocks=60)
+
+    found = in_world(GateFinder(), test).found
+    assert [type(event) for event in found] == [SpeechStarted, SpeechStopped]
+    began, ended = found
+    assert isinstance(began, SpeechStarted)
+    assert isinstance(ended, SpeechStopped)
+    assert 100 * BLOCK <= began.at <= 110 * BLOCK
+    assert 120 * BLOCK <= ended.at <= 150 * BLOCK
+
+
+def test_whoever_still_speaks_when_the_next_conversation_begins_is_told_again() -> None:
+    async def test(world: World) -> None:
+        world.sound(loud=False, blocks=100)
+        for _ in range(2):
+            world.listen(None)
+            await asyncio.sleep(0)
+            world.sound(loud=True, blocks=20)
+            world.decide(Phase.IDLE)
+
+    found = in_world(GateFinder(), test).found
+    assert [type(event) for event in found] == [SpeechStarted, SpeechStarted]
+
+
+class Loud:
+    """A network that takes everything loud for speech."""
+
+    def __init__(self) -> None:
+        self.windows = 0
+
+    def probability(self, window: Samples) -> float:
+        self.windows += 1
+        return 1.0 if int(window.max()) > 1000 else 0.0
+
+    def reset(self) -> None:
+        """It has no memory."""
+
+
+def test_an_utterance_is_found_where_it_was_also_if_most_of_it_is_history() -> None:
+    network = Loud()
+
+    async def test(world: World) -> None:
+        world.sound(loud=False, blocks=100)
+        world.sound(loud=True, blocks=40)
+        world.listen(80 * BLOCK)
+        await asyncio.sleep(0)
+        assert world.hearing.speaking
+        world.sound(loud=False, blocks=60)
+        assert not world.hearing.speaking
+
+    world = in_world(UtteranceFinder(Endpointer(network)), test)
+    began, ended = world.found
+    assert isinstance(began, SpeechStarted)
+    assert isinstance(ended, SpeechStopped)
+    assert abs(began.at - 100 * BLOCK) <= WINDOW
+    assert abs(ended.at - (140 * BLOCK + 700 * 16)) <= WINDOW
+    searched = ended.at - 80 * BLOCK
+    assert network.windows == pytest.approx(searched / WINDOW, abs=2)
+
+
+def test_half_an_utterance_of_the_last_conversation_is_not_taken_over() -> None:
+    async def test(world: World) -> None:
+        world.listen(0)
+        await asyncio.sleep(0)
+        world.sound(loud=True, blocks=40)
+        world.decide(Phase.IDLE)
+        world.sound(loud=False, blocks=10)
+        world.listen(None)
+        await asyncio.sleep(0)
+        world.sound(loud=False, blocks=100)
+
+    found = in_world(UtteranceFinder(Endpointer(Loud())), test).found
+    assert [type(event) for event in found] == [SpeechStarted]
