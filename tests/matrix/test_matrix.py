@@ -141,7 +141,7 @@ async def clean_end_of_theirs(service: str) -> None:
         dials = count_dials(house)
         await house.ask()
         await to_the_end(house)
-        await asyncio.sleep(20)  # the dice of the tests make a redial due within 6 s
+        await asyncio.sleep(10)  # the dice of the tests make a redial due within 6 s
         assert house.phases == [*ONE_TURN[:-2], Phase.IDLE]
         assert len(dials) == 1
         assert house.faults == set()
@@ -308,7 +308,7 @@ async def auth_refused_at_start(service: str) -> None:
         house.say()
         await house.until(lambda: house.app.box.state.fault is Fault.REFUSED)
         await to_the_end(house)
-        await asyncio.sleep(20)  # the dice of the tests make a redial due within 6 s
+        await asyncio.sleep(10)  # the dice of the tests make a redial due within 6 s
         assert len(dials) == 1
         assert house.phases == [*ONE_TURN[:2], Phase.IDLE]
         assert house.lamp.scenes[-1] is Scene.REFUSED
@@ -328,7 +328,7 @@ async def auth_expired_later(service: str) -> None:
             assert_whole(house, heard(house), sent(house, 0))
             await answered_again(house)
             return
-        await asyncio.sleep(20)  # the dice of the tests make a redial due within 6 s
+        await asyncio.sleep(10)  # the dice of the tests make a redial due within 6 s
         assert house.faults == {Fault.REFUSED}
         assert house.lamp.scenes[-1] is Scene.REFUSED
         assert len(dials) == 1
