@@ -32,6 +32,7 @@ ALMOST_ONE = 0.999_999
 )
 def test_com_04_delays_grow_to_a_cap(attempt: int, server_side: bool, lowest: float, highest: float) -> None:
     """EVI-69: doubles and is spread."""
+
     def delay(dice: float) -> float:
         return backoff(attempt, server_side=server_side, retry_after=0, dice=dice)
 
