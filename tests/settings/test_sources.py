@@ -9,6 +9,7 @@ from tests.settings.conftest import SERVICES, Box, Toy
 from voicebox import settings
 from voicebox.errors import ConfigError
 from voicebox.services.base import discover
+from voicebox.settings import sources
 
 
 def test_without_any_source_the_defaults_hold(box: Box) -> None:
@@ -82,3 +83,9 @@ def test_every_service_has_a_section_that_works_without_a_file(tmp_path: Path) -
         assert isinstance(loaded.service_settings, module.Settings)
         assert loaded.secrets == module.Settings.SECRETS + module.Settings.SECRETS_ANY
     assert services
+
+
+def test_the_control_sockets_variable_is_none_of_the_settings_but_known() -> None:
+    assert list(sources.foreign_variables({"VOICEBOX_CONTROL": "/run/x.sock", "VOICEBOX_CONTROLL": "x"}, [])) == [
+        "VOICEBOX_CONTROLL"
+    ]

@@ -46,7 +46,7 @@ def voicebox(*arguments: str, environ: Mapping[str, str], cwd: Path) -> "subproc
     command = [sys.executable, "-m", "voicebox", *arguments]
     return subprocess.run(
         command,
-        env=environment(environ),
+        env=environment({"STATE_DIRECTORY": str(cwd), "VOICEBOX_CONTROL": str(cwd / "control.sock"), **environ}),
         cwd=cwd,
         capture_output=True,
         text=True,

@@ -12,6 +12,8 @@ from voicebox.settings.credentials import user
 DEFAULT_FILE = Path("/etc/voicebox/voicebox.toml")
 PREFIX = "VOICEBOX_"
 CONFIG_VARIABLE = PREFIX + "CONFIG"
+CONTROL_VARIABLE = PREFIX + "CONTROL"
+"""Where the control socket is, for daemon and command line alike (see control.py)."""
 NESTING = "__"
 
 
@@ -166,5 +168,5 @@ def _as_toml(value: str) -> object:
 
 def foreign_variables(environ: Mapping[str, str], known: Iterable[str]) -> Iterator[str]:
     """VOICEBOX_… variables that mean nothing, most likely typing errors."""
-    known = {CONFIG_VARIABLE, *known}
+    known = {CONFIG_VARIABLE, CONTROL_VARIABLE, *known}
     return (name for name in sorted(environ) if name.startswith(PREFIX) and name not in known)
