@@ -44,13 +44,13 @@ class Case:
     compare: Callable[[Samples, Samples, int], Account | Likeness]
     """What became of a reply that was sent, in what was heard from this sample on."""
     secrets: int
-    """How many there are by the end of two conversations, those of the service's own making among them."""
+    """How many there are by the end of a conversation, those of the service's own making among them."""
 
 
 CASES = (
     Case("nextevi", "full", f"late_audio={LATE_MS}", INTERJECTION, ("server", "Interrupted"), account, 1),
-    Case("zeebee", "half", "slow_audio=2", OBJECTION, ("wake_word", "WakeDetected"), likeness, 3),
-    Case("liku", "half", f"late_audio={LATE_MS}", OBJECTION, ("wake_word", "WakeDetected"), account, 5),
+    Case("zeebee", "half", "slow_audio=2", OBJECTION, ("wake_word", "WakeDetected"), likeness, 2),
+    Case("liku", "half", f"late_audio={LATE_MS}", OBJECTION, ("wake_word", "WakeDetected"), account, 4),
 )
 
 
@@ -126,13 +126,15 @@ class TestService:
         assert not stale.any(), f"{np.count_nonzero(stale)} samples, the last {np.flatnonzero(stale)[-1]} after the cut"
         assert late_bytes(vendor, cut) > 0  # of which nothing was heard
 
-    def test_no_secret_is_told(self, case: Case, box: Daemon, vendor: Vendor) -> None:
-        """LIKU-48, EVI-09, ZBE-14: at debug level, in two conversations, to systemd neither."""
+    def test_no_secret_is_told(self, case: Case, box: Daemon, vendor: Vendor, say: Say) -> None:
+        """LIKU-48, EVI-09, ZBE-14: at debug level, in all conversations so far, to systemd neither."""
+        if not vendor.connections:
+            ask(box, say)
         box.idle()
         everything = [line.text for line in box.lines] + box.systemd.messages
         assert any(line.level == "DEBUG" for line in box.lines)
         hidden = secrets(vendor)
-        assert len(hidden) == case.secrets
+        assert len(hidden) >= case.secrets
         assert not [text for text in everything for secret in hidden if secret in text]
         assert {line.level for line in box.lines} <= {"DEBUG", "INFO"}, box.story()
 
