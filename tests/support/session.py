@@ -115,6 +115,12 @@ async def websocket(handler: Handler, **options: Any) -> AsyncIterator[str]:
     """A WebSocket server; yields its address."""
 
     handling: set[asyncio.Task[Any]] = set()
+    transports: list[asyncio.BaseTransport] = []  # also of clients that never became WebSockets
+
+    class Tracked(ServerConnection):
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            transports.append(transport)
+            super().connection_made(transport)
 
     async def handle(client: ServerConnection) -> None:
         task = asyncio.current_task()
@@ -124,18 +130,24 @@ async def websocket(handler: Handler, **options: Any) -> AsyncIterator[str]:
             await handler(client)
         handling.discard(task)
 
-    settings = {"compression": None, "ping_interval": None, "close_timeout": 0.5} | options
+    settings = {
+        "compression": None,
+        "ping_interval": None,
+        "close_timeout": 0.5,
+        "create_connection": Tracked,
+    } | options
     server = await serve(handle, "127.0.0.1", 0, **settings)
     try:
         scheme = "wss" if "ssl" in options else "ws"
         yield f"{scheme}://127.0.0.1:{port_of(server)}/ws"
     finally:
         server.close()
-        for client in list(server.connections):
-            client.transport.abort()
+        for transport in transports:
+            transport.abort()  # type: ignore[attr-defined]  # they all can
         for task in handling:
             task.cancel()
         await server.wait_closed()
+        await asyncio.sleep(0)  # an aborted transport closes its socket in the loop's next round
 
 
 async def welcome(client: ServerConnection) -> None:
