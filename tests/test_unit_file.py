@@ -88,7 +88,7 @@ def test_exit_codes_are_documented() -> None:
 
 def test_the_sound_callbacks_may_run_before_ordinary_work() -> None:
     """The priority that the audio room asks for is the one that the unit allows."""
-    source = (ROOT / "voicebox" / "audio" / "portaudio.py").read_text()
+    source = (ROOT / "voicebox" / "audio" / "alsa.py").read_text()
     asked = re.findall(r"sched_param\((\d+)\)", source)
     assert values("LimitRTPRIO") == asked
     assert values("RestrictRealtime") == []

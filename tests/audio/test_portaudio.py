@@ -15,7 +15,8 @@ from tests.support.pulse import PulseServer
 from voicebox.audio import pcm
 from voicebox.audio.base import BLOCK, Block
 from voicebox.audio.playback import Playback
-from voicebox.audio.portaudio import PortAudioBackend, _Microphone, _Speaker, list_devices
+from voicebox.audio.portaudio import PortAudioBackend, list_devices
+from voicebox.audio.streams import Microphone, Speaker
 from voicebox.errors import ConfigError
 
 
@@ -116,7 +117,7 @@ def test_cards_that_go_are_noticed_within_two_seconds_and_taken_back(pulse: Puls
 def test_microphone_takes_a_card_with_another_rate_and_two_channels() -> None:
     """LIRA-18, COM-12: a 48 kHz card is converted."""
     blocks: list[Block] = []
-    mic = _Microphone("default", 1, blocks.append, lambda _: None)
+    mic = Microphone("default", 1, blocks.append, lambda _: None)
     mic.card_rate, mic.channels = 48_000, 2
     mic.prepare()
     assert mic.frames() == 960
@@ -133,7 +134,7 @@ def test_microphone_takes_a_card_with_another_rate_and_two_channels() -> None:
 
 def test_speaker_gives_a_card_its_own_rate_on_both_channels() -> None:
     playback = Playback(lambda *_: None)
-    speaker = _Speaker("default", playback, lambda _: None)
+    speaker = Speaker("default", playback, lambda _: None)
     speaker.card_rate, speaker.channels = 48_000, 2
     speaker.prepare()
     reply = np.rint(8_000 * np.sin(np.arange(24_000) / 24_000 * 2 * np.pi * 440)).astype(np.int16)

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from tests.support.pulse import PulseServer, Recording
 from voicebox.audio.base import BLOCK, PLAYBACK_RATE, Block, Handlers
-from voicebox.audio.portaudio import PERIOD, PortAudioBackend
+from voicebox.audio.portaudio import PortAudioBackend
+from voicebox.audio.streams import PERIOD
 from voicebox.audio.wavfile import WavBackend
 from voicebox.virtualtime import run_virtual
 

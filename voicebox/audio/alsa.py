@@ -1,0 +1,48 @@
+"""What is settled with ALSA and the kernel around PortAudio: quiet libraries, memory, priority, the cards there are."""
+
+import ctypes
+import os
+from contextlib import suppress
+from pathlib import Path
+
+from voicebox.audio import devices
+
+_ERROR_HANDLER = ctypes.CFUNCTYPE(None, *(ctypes.c_char_p, ctypes.c_int) * 2, ctypes.c_char_p)
+_MESSAGE_HANDLER = ctypes.CFUNCTYPE(None, ctypes.c_char_p)
+_ignore_error = _ERROR_HANDLER(lambda *_: None)  # module level: the libraries keep pointers to them
+_ignore_message = _MESSAGE_HANDLER(lambda _: None)
+
+
+def hush() -> None:
+    """Stop ALSA and JACK from printing a hundred lines to stderr at every start of PortAudio."""
+    os.environ.setdefault("JACK_NO_START_SERVER", "1")
+    silent = {
+        "libasound.so.2": [("snd_lib_error_set_handler", _ignore_error)],
+        "libjack.so.0": [("jack_set_error_function", _ignore_message), ("jack_set_info_function", _ignore_message)],
+    }
+    for library, functions in silent.items():
+        with suppress(OSError, AttributeError):  # not installed: then it prints nothing
+            loaded = ctypes.CDLL(library)
+            for name, handler in functions:
+                getattr(loaded, name)(handler)
+
+
+def forget_configuration() -> None:
+    """To list its devices ALSA loads every plugin there is, video codecs among them: give those 11 MB back. What open
+    streams use stays. On the keeper's thread only: ALSA must not be opening anything meanwhile."""
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL("libasound.so.2").snd_config_update_free_global()
+
+
+def hurry() -> None:
+    """Put the calling thread before ordinary work: it has 5 ms. Needs root or LimitRTPRIO; without, it works as well
+    as the machine is idle."""
+    with suppress(OSError):
+        os.sched_setscheduler(0, os.SCHED_RR | os.SCHED_RESET_ON_FORK, os.sched_param(5))
+
+
+def cards() -> dict[str, str]:
+    try:
+        return devices.parse_cards(Path("/proc/asound/cards").read_text(encoding="utf-8"))
+    except OSError:
+        return {}  # no sound driver is loaded

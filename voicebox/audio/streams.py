@@ -1,0 +1,219 @@
+"""One direction of sound through a card: opened and closed by the keeper, called back by PortAudio. The only file that
+imports pyaudio.
+"""
+
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, ClassVar
+
+import pyaudio
+
+from voicebox.audio import alsa, devices
+from voicebox.audio import pcm as sound
+from voicebox.audio.base import BLOCK, CAPTURE_RATE, PLAYBACK_RATE, Block
+from voicebox.audio.devices import Port
+from voicebox.audio.keeper import Outage
+from voicebox.audio.playback import Playback
+
+PERIOD = 0.005
+"""Seconds of sound the card asks for at a time. It holds two periods: that bounds what a flush leaves to be heard."""
+_SLEEP_AFTER = 5.0  # seconds of silence after which the output stream rests
+_STALLED = 1.5  # seconds without a callback: the card is gone, though PortAudio calls it active
+_START_GRACE = 3.0  # … right after a start: a sound server may take two seconds
+_SETTINGS = {"microphone": "audio.input", "speaker": "audio.output"}
+
+
+def connect() -> pyaudio.PyAudio:
+    """PortAudio, with the cards there are at this moment."""
+    return pyaudio.PyAudio()
+
+
+def ports(audio: pyaudio.PyAudio) -> list[Port]:
+    found = [audio.get_device_info_by_index(index) for index in range(audio.get_device_count())]
+    return [
+        Port(
+            int(d["index"]),
+            str(d["name"]),
+            int(d["maxInputChannels"]),
+            int(d["maxOutputChannels"]),
+            int(d["defaultSampleRate"]),
+        )
+        for d in found
+    ]
+
+
+class Stream:
+    """One direction of sound. Opened and closed by the keeper; ``beat`` is set by every callback."""
+
+    kind: ClassVar[str]
+    capture: ClassVar[bool]
+    rate: ClassVar[int]
+
+    def __init__(self, name: str, on_first: Callable[[str], None]) -> None:
+        self.setting = _SETTINGS[self.kind]
+        devices.check_name(name, self.setting)
+        self.name = name
+        self._on_first = on_first
+        self._stream: Any = None
+        self._first = True
+        self.beat = 0.0
+        self.broken = False
+        self.restart_wanted = False
+        self.outage = Outage()
+        self.channels = 1
+        self.card_rate = self.rate
+
+    @property
+    def is_open(self) -> bool:
+        return self._stream is not None and not self.broken
+
+    def stalled(self) -> bool:
+        return self.is_open and time.monotonic() - self.beat > _STALLED
+
+    def open(self, audio: pyaudio.PyAudio) -> None:
+        """Raises NotFound, ConfigError, or OSError if the card takes none of the formats we can live with."""
+        port = devices.find(self.name, ports(audio), alsa.cards(), capture=self.capture, setting=_SETTINGS[self.kind])
+        refusal = OSError("it takes none of our formats")
+        for rate, channels in self._formats(port):
+            try:
+                self._open_as(audio, port, rate, channels)
+            except (OSError, ValueError) as error:
+                refusal = OSError(str(error))
+            else:
+                alsa.forget_configuration()
+                return
+        raise refusal
+
+    def _formats(self, port: Port) -> list[tuple[int, int]]:
+        most = port.channels(capture=self.capture)
+        counts = [count for count in dict.fromkeys((1, 2, most)) if count <= most]
+        rates = dict.fromkeys((self.rate, port.rate, 48_000, 44_100))
+        return [(rate, count) for rate in rates for count in counts]
+
+    def _open_as(self, audio: pyaudio.PyAudio, port: Port, rate: int, channels: int) -> None:
+        self.card_rate, self.channels, self._first = rate, channels, True
+        self.prepare()
+        self.grant_grace()
+        self._stream = audio.open(
+            rate=rate,
+            channels=channels,
+            format=pyaudio.paInt16,
+            input=self.capture,
+            output=not self.capture,
+            input_device_index=port.index if self.capture else None,
+            output_device_index=None if self.capture else port.index,
+            frames_per_buffer=self.frames(),
+            stream_callback=self.called,
+        )
+        self.broken = False
+
+    def close(self) -> None:
+        stream, self._stream = self._stream, None
+        if stream is not None:
+            with suppress(OSError):  # a card that is gone may say so once more
+                stream.close()
+
+    def beaten(self) -> None:
+        """Every callback says so: the card lives."""
+        self.beat = time.monotonic()
+        if self._first:
+            self._first = False
+            alsa.hurry()
+            self.outage = Outage()
+            self._on_first(self.kind)
+
+    def restart(self) -> None:
+        """Wake a stream that has ended itself. Raises OSError."""
+        self.restart_wanted = False
+        self.grant_grace()
+        self._stream.stop_stream()
+        self._stream.start_stream()
+
+    def grant_grace(self) -> None:
+        self.beat = time.monotonic() + _START_GRACE - _STALLED
+
+    def prepare(self) -> None:
+        """The format is known; the callbacks are about to begin."""
+        raise NotImplementedError
+
+    def frames(self) -> int:
+        """Frames of the card in one callback."""
+        raise NotImplementedError
+
+    def called(self, data: bytes | None, frames: int, info: dict[str, float], status: int) -> tuple[bytes | None, int]:
+        """PortAudio's callback, on its own thread: small, no logging, no waiting."""
+        raise NotImplementedError
+
+
+class Microphone(Stream):
+    kind, capture, rate = "microphone", True, CAPTURE_RATE
+
+    def __init__(
+        self, name: str, channel: int | None, on_block: Callable[[Block], None], on_first: Callable[[str], None]
+    ) -> None:
+        super().__init__(name, on_first)
+        self._channel = channel
+        self._on_block = on_block
+        self._position = 0
+        self._last = 0.0  # when the last callback came, through all re-openings
+        self._pending = bytearray()
+        self._resampler = sound.Resampler(CAPTURE_RATE, CAPTURE_RATE)
+
+    def prepare(self) -> None:
+        self._pending.clear()
+        self._resampler = sound.Resampler(self.card_rate, CAPTURE_RATE)
+
+    def frames(self) -> int:
+        return self.card_rate * BLOCK // CAPTURE_RATE
+
+    def called(self, data: bytes | None, frames: int, info: dict[str, float], status: int) -> tuple[bytes | None, int]:
+        del info
+        now = time.monotonic()
+        if self._last and (self._first or status & pyaudio.paInputOverflow):
+            self._position += max(0, round((now - self._last - frames / self.card_rate) * CAPTURE_RATE))
+        self._last = now
+        self._pending += self._convert(data or b"")
+        while len(self._pending) >= 2 * BLOCK:
+            self._on_block(Block(self._position, bytes(self._pending[: 2 * BLOCK])))
+            del self._pending[: 2 * BLOCK]
+            self._position += BLOCK
+            self.beaten()
+        return None, pyaudio.paContinue
+
+    def _convert(self, data: bytes) -> bytes:
+        if self.channels == 1 and self.card_rate == CAPTURE_RATE:
+            return data
+        mono = sound.pick_channel(sound.from_bytes(data), self.channels, self._channel)
+        return sound.to_bytes(self._resampler.process(mono))
+
+
+class Speaker(Stream):
+    kind, capture, rate = "speaker", False, PLAYBACK_RATE
+
+    def __init__(self, name: str, playback: Playback, on_first: Callable[[str], None], period: float = PERIOD) -> None:
+        super().__init__(name, on_first)
+        self._period = period
+        self._playback = playback
+
+    def prepare(self) -> None:
+        self._playback.open_card(self.card_rate)
+
+    def frames(self) -> int:
+        return round(self.card_rate * self._period)
+
+    def stalled(self) -> bool:
+        return not self._playback.asleep and super().stalled()
+
+    def called(self, data: bytes | None, frames: int, info: dict[str, float], status: int) -> tuple[bytes | None, int]:
+        del data
+        delay = info["output_buffer_dac_time"] - info["current_time"]  # only their difference means anything on ALSA
+        if status & pyaudio.paOutputUnderflow:
+            self._playback.xrun()
+        out = self._playback.pull(frames, time.monotonic() + max(0.0, delay), sleep_after=_SLEEP_AFTER)
+        self.beaten()
+        if out is None:
+            return bytes(2 * frames * self.channels), pyaudio.paComplete
+        if self.channels > 1:
+            out = sound.to_bytes(sound.to_channels(sound.from_bytes(out), self.channels))
+        return out, pyaudio.paContinue
