@@ -18,7 +18,15 @@ OUTSIDE = {"asyncio", "time", "random", "secrets", "threading", "socket", "os", 
 EVERYWHERE = ("voicebox.errors", "voicebox.redact", "voicebox.core")
 """What every room may use beside its own modules; core itself uses only core."""
 
-TOP = ("voicebox.app", "voicebox.parts", "voicebox.remote", "voicebox.cli", "voicebox.__main__", "voicebox.demo")
+TOP = (
+    "voicebox.app",
+    "voicebox.parts",
+    "voicebox.remote",
+    "voicebox.cli",
+    "voicebox.__main__",
+    "voicebox.demo",
+    "voicebox.bench",
+)
 """The modules that put rooms together: they may import everything, and nobody imports them but each other."""
 
 MAY_IMPORT: dict[str, tuple[str, ...]] = {
@@ -70,7 +78,7 @@ LIBRARIES = {
 
 ROOMS = {
     "pydantic": ("settings/", "services/", "wire/"),
-    "numpy": ("audio/", "wake/", "simulator/", "assets/", "demo/", "uplink.py", "onnx.py"),
+    "numpy": ("audio/", "wake/", "simulator/", "assets/", "demo/", "bench/", "uplink.py", "onnx.py"),
 }
 """Libraries of values rather than of devices: the rooms that may import them."""
 

@@ -84,6 +84,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     with_config(demo)
 
+    bench = command("bench", _bench, "measure this box, or the voicebox of this repository, beside its targets")
+    bench.add_argument("section", nargs="*", metavar="SECTION", help="what to measure (default: all there is)")
+    bench.add_argument("--json", action="store_true", help="one list of {name, value, unit, target, ok}")
+    bench.add_argument(
+        "--scale", type=float, default=1.0, metavar="X", help="how much: 0.1 is a tenth of the repetitions (default 1)"
+    )
+
     simulate = command("simulate", _simulate, "serve a voice service on loopback, to try the box against")
     simulate.add_argument("--brain", choices=["parrot", "talker"], default="parrot", help="what it answers")
     simulate.add_argument("--port", type=int, default=0, help="port to listen on (default: a free one)")
@@ -162,6 +169,12 @@ def _demo(options: argparse.Namespace) -> int:
         config=options.config,
     )
     return demo.main(wanted)
+
+
+def _bench(options: argparse.Namespace) -> int:
+    from voicebox import bench  # noqa: PLC0415
+
+    return bench.main(options.section, bench.Options(scale=options.scale), as_json=options.json)
 
 
 def _simulate(options: argparse.Namespace) -> int:

@@ -1,0 +1,136 @@
+"""How a reply is silenced, what the next one loses by it, and whether a long one arrives whole."""
+
+import os
+import random
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from voicebox.bench import _rig
+from voicebox.bench._figures import Figure, Options, at_most, stated
+from voicebox.wake.base import HOP, Phrase
+
+
+def run(options: Options) -> list[Figure]:
+    boxes, pulse = _rig.boxes(), _rig.pulse()
+    if boxes is None or pulse is None:
+        options.left_out("audio", _rig.WHY_NOT)
+        return []
+    figures = flush_figures("WAV", boxes.WavBox(), options.times(1000))
+    if not pulse.available():
+        options.left_out("audio on PulseAudio", "install pulseaudio, pulseaudio-utils and libasound2-plugins")
+        return figures
+    with pulse.PulseServer() as server:
+        os.environ.update(server.env)
+        figures += flush_figures("PulseAudio", boxes.PulseBox(server), options.times(1000))
+        with wake_network_working() as working:
+            figures += playback_figures(f"PulseAudio, {working}", boxes.PulseBox(server), options.times(60))
+    return figures
+
+
+def noise(samples: int, seed: int) -> NDArray[np.int16]:
+    """Sample-coded sound: no zeros, and no stretch like another."""
+    values = np.random.default_rng(seed).integers(1_000, 12_000, samples)
+    return np.where(np.arange(samples) % 2, values, -values).astype(np.int16)
+
+
+def _drained(box: "_rig.Box", reply_id: int) -> bool:
+    return reply_id in box.drained
+
+
+def flush_figures(label: str, box: "_rig.Box", cycles: int) -> list[Figure]:
+    """Interrupt a reply at random phases, each followed at once by the next reply."""
+    dead, alive = noise(48_000, 1), noise(2_400, 2)
+    marks: list[tuple[float, float]] = []
+    recorded = np.zeros(0, np.int16)
+
+    async def interrupt(box: "_rig.Box") -> None:
+        nonlocal recorded
+        speaker, chance = box.backend.speaker, random.Random(1)  # noqa: S311  # phases, not secrets
+        for cycle in range(1, 2 * cycles, 2):
+            speaker.play(cycle, dead.tobytes())
+            await box.listen(1_900 + chance.randrange(960))
+            called = box.clock()
+            speaker.flush(cycle)
+            await box.listen(chance.randrange(960))
+            speaker.play(cycle + 1, alive.tobytes())
+            speaker.finish(cycle + 1)
+            await box.until(partial(_drained, box, cycle + 1))
+            marks.append((called, box.clock()))
+        await box.listen(2_400)
+        recorded = box.heard()
+
+    box.run(interrupt)
+    stale, lost = [], 0
+    for called, end in marks:
+        heard = recorded[box.index(called) : box.index(end) + 480]
+        starts = np.flatnonzero(heard == alive[0])
+        at = next((int(i) for i in starts if np.array_equal(heard[i : i + alive.size], alive)), None)
+        lost += at is None
+        sounding = np.flatnonzero(heard[: at if at is not None else 480])
+        stale.append((int(sounding[-1]) + 1) / 24 if sounding.size else 0.0)
+    return [
+        stated(f"{label}: silent after flush, median of {cycles}", float(np.median(stale)), "ms"),
+        at_most(f"{label}: silent after flush, worst of {cycles}", max(stale), "ms", 20),
+        at_most(f"{label}: next replies not heard whole, of {cycles}", lost, "replies", 0),
+    ]
+
+
+def playback_figures(label: str, box: "_rig.Box", seconds: int) -> list[Figure]:
+    """A long reply, compared sample by sample with what left the speaker."""
+    reply = noise(24_000 * seconds, 3)
+    different = underruns = 0
+
+    async def play(box: "_rig.Box") -> None:
+        nonlocal different, underruns
+        box.backend.speaker.play(1, reply.tobytes())
+        box.backend.speaker.finish(1)
+        await box.until(lambda: 1 in box.drained, seconds + 30)
+        await box.listen(2_400)
+        sounding = np.flatnonzero(box.heard())
+        heard = box.heard()[sounding[0] : sounding[0] + reply.size]
+        different = int(np.count_nonzero(heard != reply[: heard.size])) + reply.size - heard.size
+        underruns = box.backend.speaker.underruns
+
+    box.run(play)
+    return [
+        at_most(f"{label}: samples lost or wrong in {seconds} s", different, "samples", 0),
+        at_most(f"{label}: underruns in {seconds} s", underruns, "times", 0),
+    ]
+
+
+@contextmanager
+def wake_network_working() -> Iterator[str]:
+    """Score audio in another thread as fast as the box does, ten times over; a plain busy thread where it cannot."""
+    stop = threading.Event()
+    try:
+        from voicebox.wake.openwakeword import OpenWakeWord  # noqa: PLC0415  # needs the networks' files
+
+        detector = OpenWakeWord([Phrase("hey_jarvis")])
+        sound = noise(HOP, 4)
+        name = "wake network 10x real time"
+
+        def work() -> object:
+            return detector.process(sound)
+
+    except ImportError as error:
+        name = f"busy thread instead of the wake network ({error})"
+
+        def work() -> object:
+            return sum(range(20_000))
+
+    def run() -> None:
+        while not stop.wait(0.008):
+            work()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        yield name
+    finally:
+        stop.set()
+        thread.join()
