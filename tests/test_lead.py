@@ -31,6 +31,15 @@ class Card:
         discarded, self.buffered = round(self.buffered * PLAYBACK_RATE), 0.0
         return Flushed(0, 0, discarded, 0.0)
 
+    def hold(self) -> None:
+        self.calls.append(("hold", 0, b""))
+
+    def resume(self) -> None:
+        self.calls.append(("resume", 0, b""))
+
+    def duck(self, on: bool) -> None:
+        self.calls.append(("duck", int(on), b""))
+
     def notify(self, pcm: bytes) -> None:
         raise NotImplementedError  # the box's own sounds do not pass here
 
@@ -130,6 +139,14 @@ def test_a_flush_leaves_a_newer_reply_alone() -> None:
     lead.play(2, sound(100, 2))
     lead.flush(1)
     assert card.heard(2) == sound(100, 2)
+
+
+def test_hold_resume_and_duck_reach_the_speaker() -> None:
+    lead, card, _ = lead_in()
+    lead.hold()
+    lead.duck(on=True)
+    lead.resume()
+    assert [(what, number) for what, number, _ in card.calls] == [("hold", 0), ("duck", 1), ("resume", 0)]
 
 
 def test_without_a_lead_everything_passes_at_once() -> None:

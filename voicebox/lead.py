@@ -46,6 +46,15 @@ class LeadIn:
         flushed = self._speaker.flush(floor)
         return replace(flushed, discarded=flushed.discarded + dropped)
 
+    def hold(self) -> None:
+        self._speaker.hold()
+
+    def resume(self) -> None:
+        self._speaker.resume()
+
+    def duck(self, on: bool) -> None:
+        self._speaker.duck(on)
+
     @property
     def buffered(self) -> float:
         """Seconds of sound not yet handed to the card."""

@@ -74,9 +74,20 @@ class Speaker(Protocol):
         Never blocks. No ``drained`` follows for a flushed reply. At most 20 ms are heard after the call.
         """
 
+    def hold(self) -> None:
+        """Fall silent: fade over a few ms, and keep everything queued. Until ``resume`` nothing is lost, ``playing``
+        stands still and nothing is ``drained``; what is played meanwhile waits behind. Newest call wins."""
+
+    def resume(self) -> None:
+        """End a hold: fade in, with exactly the next sample. A ``flush`` ends it too; then living replies go on."""
+
+    def duck(self, on: bool) -> None:
+        """Replies 12 dB softer, or as loud as before, within 20 ms. Stays until told otherwise, through flushes."""
+
     def notify(self, pcm: bytes) -> None:
         """A short sound of our own (s16le mono 24 kHz), heard at once and over whatever else is heard. It belongs to no
-        reply: no flush cuts it, and it neither delays ``drained`` nor is reported there."""
+        reply: no flush or hold cuts it, no ducking softens it, it does not delay ``drained`` nor is it reported there.
+        """
 
     @property
     def buffered(self) -> float:

@@ -38,9 +38,9 @@ def level(samples: Samples) -> float:
     return max(SILENCE, 20.0 * math.log10(deviation)) if deviation > 0 else SILENCE
 
 
-def fade_out(samples: Samples) -> Samples:
-    """The same samples, falling to nothing along half a cosine: no click at either end."""
-    ramp = 0.5 + 0.5 * np.cos(np.linspace(0.0, np.pi, samples.size, dtype=np.float32))
+def fade_out(samples: Samples, gain: float = 1.0) -> Samples:
+    """The same samples, falling from ``gain`` to nothing along half a cosine: no click at either end."""
+    ramp = (0.5 + 0.5 * np.cos(np.linspace(0.0, np.pi, samples.size, dtype=np.float32))) * np.float32(gain)
     return np.asarray(np.rint(samples * ramp), np.int16)
 
 

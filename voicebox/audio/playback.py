@@ -12,9 +12,14 @@ from dataclasses import dataclass
 
 from voicebox.audio import pcm as sound
 from voicebox.audio.base import PLAYBACK_RATE, Flushed
+from voicebox.audio.gain import Ramp
+from voicebox.audio.timeline import Timeline
 
 FADE = 0.003
-"""Seconds over which a flush falls silent."""
+"""Seconds over which a flush or a hold falls silent, and a held reply comes back."""
+DUCKED = 10 ** (-12 / 20)
+"""What is left of a ducked reply's amplitude."""
+_DUCKING = 0.02  # seconds
 _TOLD_WITHIN = 0.1  # seconds
 _WIDTH = 2  # bytes of one sample
 
@@ -33,16 +38,6 @@ class _Segment:
         return len(self.pcm) - self.offset
 
 
-@dataclass(frozen=True, slots=True)
-class _Span:
-    """Sound handed over: which part of which reply is heard when."""
-
-    heard_at: float
-    until: float
-    reply_id: int
-    start: int  # card samples of the reply before it
-
-
 class Playback:
     """A Speaker without a card. ``drained_at(reply_id, when)`` is called, from either thread and without the lock, as
     soon as it is known when the end of a finished reply is heard; whoever then reports it must ask ``over`` first."""
@@ -59,11 +54,13 @@ class Playback:
         self._wake = wake
         self._lock = threading.Lock()  # held for microseconds: the card's thread waits for it
         self._rate = PLAYBACK_RATE
+        self._timeline = Timeline(PLAYBACK_RATE)
         self._queue: deque[_Segment] = deque()
         self._queued = 0  # bytes
-        self._spans: deque[_Span] = deque()
-        self._handed = (0, 0)  # reply handed over last, card samples of it so far
-        self._until = 0.0  # when the last sample handed over has been heard
+        self._ended: dict[int, float] = {}  # replies of which all was handed over, and when their end is heard
+        self._held = False
+        self._holding = Ramp()
+        self._ducking = Ramp()
         self._resampler: tuple[int, sound.Resampler] | None = None
         self._notice = b""  # what is left of a sound of our own, at the card's rate
         self._starved = 0  # reply whose sound ran out before its end
@@ -78,13 +75,12 @@ class Playback:
         if reply_id <= self.floor:
             return
         with self._lock:
+            self._unfinish(reply_id)
             self._end_resampling(unless=reply_id)
             self._append(reply_id, self._convert(reply_id, pcm))
-            self.underruns += reply_id == self._starved
+            self.underruns += reply_id == self._starved and not self._held
             self._starved = 0
-            sleeping, self.asleep = self.asleep, False
-        if sleeping:
-            self._wake()
+        self._rouse()
 
     def finish(self, reply_id: int) -> None:
         if reply_id <= self.floor:
@@ -92,14 +88,14 @@ class Playback:
         with self._lock:
             self._end_resampling()
             self._starved = 0
-            queued = next((s for s in reversed(self._queue) if s.reply_id == reply_id), None)
+            queued = self._last_of(reply_id)
             if queued is not None:
                 queued.last = True
                 return
             if self._queue:  # nothing of it is left, but others sound yet
                 self._queue.append(_Segment(reply_id, b"", last=True))
                 return
-            silent_at = max(self._clock(), self._until)
+            silent_at = self._ended[reply_id] = max(self._clock(), self._timeline.until)
         self._drained_at(reply_id, silent_at)
 
     def flush(self, floor: int) -> Flushed:
@@ -112,16 +108,31 @@ class Playback:
             before = self._queued
             fade = self._drop_dead()
             discarded = self._samples(before - self._queued)
-            latency = max(0.0, self._until - now) + fade
+            latency = max(0.0, self._timeline.until - now) + fade
+            ended = self._let_go()
+        self._tell(ended)
         return Flushed(reply_id, played, discarded, latency)
+
+    def hold(self) -> None:
+        with self._lock:
+            self._held = True
+            self._holding.to(0.0, self._fade_length())
+
+    def resume(self) -> None:
+        with self._lock:
+            ended = self._let_go()
+        self._tell(ended)
+        self._rouse()
+
+    def duck(self, on: bool) -> None:
+        with self._lock:
+            self._ducking.to(DUCKED if on else 1.0, round(_DUCKING * self._rate))
 
     def notify(self, pcm: bytes) -> None:
         notice = sound.to_bytes(sound.resample(sound.from_bytes(pcm), PLAYBACK_RATE, self._rate))
         with self._lock:
             self._notice = notice
-            sleeping, self.asleep = self.asleep, False
-        if sleeping:
-            self._wake()
+        self._rouse()
 
     @property
     def buffered(self) -> float:
@@ -130,11 +141,16 @@ class Playback:
     @property
     def playing(self) -> tuple[int, int]:
         with self._lock:
-            return self._heard(self._clock())
+            heard = self._heard(self._clock())
+            if not heard[0] and (self._held or self._holding.left):
+                return self._paused()
+            return heard
 
     def over(self, reply_id: int) -> bool:
-        """Whether the end of this reply is still its end: not flushed, and nothing of it came after all."""
-        return reply_id > self.floor and all(s.reply_id != reply_id for s in self._queue)
+        """Whether the end of this reply, now that it is heard, is to be reported: it was not flushed, nothing of it
+        came after all, and it is not held (then ``resume`` calls ``drained_at`` again). True once."""
+        with self._lock:
+            return not self._held and self._ended.pop(reply_id, None) is not None
 
     # --- the card's side ---------------------------------------------------------------------------------------------
 
@@ -150,28 +166,48 @@ class Playback:
             self._queued = sum(segment.left for segment in self._queue)
             self._notice = b""
             self._rate = rate
+            self._timeline.retune(rate)
 
     def pull(self, frames: int, heard_at: float, *, sleep_after: float = float("inf")) -> bytes | None:
         """The next ``frames`` samples, the first of which is heard at ``heard_at``; silence where there is nothing.
         None, and ``asleep``, once nothing has been played for ``sleep_after`` seconds: pull no more until woken."""
         with self._lock:
             pieces, ended = self._take(frames, heard_at)
-            notice, self._notice = self._notice[: frames * _WIDTH], self._notice[frames * _WIDTH :]
-            self._idle = 0.0 if pieces or notice else self._idle + frames / self._rate
+            self._idle = 0.0 if pieces or self._notice else self._idle + frames / self._rate
             self.asleep = self._idle > sleep_after
             if self.asleep:
                 self._idle = 0.0
                 return None
-        for reply_id, when in ended:
-            self._drained_at(reply_id, when)
-        out = b"".join(pieces).ljust(frames * _WIDTH, b"\0")
-        return sound.to_bytes(sound.mix(sound.from_bytes(out), sound.from_bytes(notice))) if notice else out
+            out = self._sounding(b"".join(pieces).ljust(frames * _WIDTH, b"\0"))
+        self._tell(ended)
+        return sound.to_bytes(out)
 
     def xrun(self) -> None:
         """The card ran dry by itself; it tells a few periods later."""
-        self.underruns += bool(self._queue) or (self._handed[0] > 0 and self._idle < _TOLD_WITHIN)
+        sounding = bool(self._queue) or (self._timeline.handed[0] > 0 and self._idle < _TOLD_WITHIN)
+        self.underruns += sounding and not self._held
+
+    def _tell(self, ended: list[tuple[int, float]]) -> None:
+        for reply_id, when in ended:
+            self._drained_at(reply_id, when)
+
+    def _rouse(self) -> None:
+        """Somebody wants to be heard: the card must pull again."""
+        with self._lock:
+            sleeping, self.asleep = self.asleep, False
+        if sleeping:
+            self._wake()
 
     # --- under the lock ----------------------------------------------------------------------------------------------
+
+    def _last_of(self, reply_id: int) -> _Segment | None:
+        return next((segment for segment in reversed(self._queue) if segment.reply_id == reply_id), None)
+
+    def _unfinish(self, reply_id: int) -> None:
+        """More of this reply comes: whatever was taken for its end is none."""
+        self._ended.pop(reply_id, None)
+        if (segment := self._last_of(reply_id)) is not None:
+            segment.last = False
 
     def _append(self, reply_id: int, pcm: bytes) -> None:
         if pcm:
@@ -194,7 +230,7 @@ class Playback:
     def _take(self, frames: int, heard_at: float) -> tuple[list[bytes], list[tuple[int, float]]]:
         pieces: list[bytes] = []
         ended: list[tuple[int, float]] = []
-        wanted = frames * _WIDTH
+        wanted = _WIDTH * (min(frames, self._holding.left) if self._held else frames)
         while wanted and self._queue:
             segment = self._queue[0]
             piece = segment.pcm[segment.offset : segment.offset + wanted]
@@ -207,37 +243,40 @@ class Playback:
                 continue
             self._queue.popleft()
             if segment.last:
+                self._ended[segment.reply_id] = heard_at
                 ended.append((segment.reply_id, heard_at))
             self._starved = 0 if segment.last or self._queue else segment.reply_id
         return pieces, ended
 
     def _hand_over(self, reply_id: int, count: int, heard_at: float) -> float:
         """Note that the card got these samples; returns when they have been heard."""
-        start = self._handed[1] if self._handed[0] == reply_id else 0
-        self._until = heard_at + count / self._rate
-        self._spans.append(_Span(heard_at, self._until, reply_id, start))
-        self._handed = (reply_id, start + count)
-        self._forget(self._clock())
-        return self._until
+        return self._timeline.note(reply_id, count, heard_at, self._clock())
 
-    def _forget(self, now: float) -> None:
-        while self._spans and self._spans[0].until <= now:
-            self._spans.popleft()
+    def _sounding(self, pcm: bytes) -> sound.Samples:
+        """What the card gets of this sound of replies: held or ducked, and our own sounds over it."""
+        out = self._holding.apply(self._ducking.apply(sound.from_bytes(pcm)))
+        if self._notice:
+            notice, self._notice = self._notice[: len(pcm)], self._notice[len(pcm) :]
+            out = sound.mix(out, sound.from_bytes(notice))
+        return out
+
+    def _let_go(self) -> list[tuple[int, float]]:
+        """No more hold; returns the ends that were not reported because of it."""
+        if not self._held:
+            return []
+        self._held = False
+        self._holding.to(1.0, self._fade_length())
+        now = self._clock()
+        return [(reply_id, max(when, now)) for reply_id, when in self._ended.items()]
 
     def _heard(self, now: float) -> tuple[int, int]:
-        self._forget(now)
-        if not self._spans:
-            return 0, 0
-        span = self._spans[0]
-        if now < span.heard_at and not span.start:
-            return 0, 0
-        heard = span.start + max(0.0, now - span.heard_at) * self._rate
-        return span.reply_id, round(heard * PLAYBACK_RATE / self._rate)
+        reply_id, samples = self._timeline.heard(now)
+        return reply_id, round(samples * PLAYBACK_RATE / self._rate)
 
     def _paused(self) -> tuple[int, int]:
         """The reply in whose middle there is silence now, as the card or the network did not keep up, and what has been
         heard of it."""
-        reply_id, handed = self._handed
+        reply_id, handed = self._timeline.handed
         more = self._starved == reply_id or bool(self._queue and self._queue[0].reply_id == reply_id)
         if not more or reply_id <= self.floor:
             return 0, 0
@@ -246,14 +285,26 @@ class Playback:
     def _drop_dead(self) -> float:
         """Leave only living replies in the queue, behind the fade of the one being cut; returns its length in s."""
         fade = b""
-        if self._queue and self._handed[0] == self._queue[0].reply_id <= self.floor and self._handed[1]:
-            fade = sound.to_bytes(sound.fade_out(sound.from_bytes(self._head(round(FADE * self._rate) * _WIDTH))))
-        faded = [_Segment(self._handed[0], fade)] if fade else []
+        if self._queue and self._queue[0].reply_id <= self.floor and self._is_cut_off():
+            head = sound.from_bytes(self._head(round(FADE * self._rate) * _WIDTH))
+            fade = sound.to_bytes(sound.fade_out(head, self._holding.gain)) if self._holding.gain else b""
+            self._holding.to(1.0, 0)
+        faded = [_Segment(self._timeline.handed[0], fade)] if fade else []
         self._queue = deque([*faded, *(s for s in self._queue if s.reply_id > self.floor)])
         self._queued = sum(segment.left for segment in self._queue)
+        self._ended = {reply_id: when for reply_id, when in self._ended.items() if reply_id > self.floor}
         if self._resampler is not None and self._resampler[0] <= self.floor:
             self._resampler = None
         return len(fade) / (_WIDTH * self._rate)
+
+    def _is_cut_off(self) -> bool:
+        """The queue goes on in the middle of a reply, not at its beginning."""
+        reply_id, handed = self._timeline.handed
+        return handed > 0 and bool(self._queue) and self._queue[0].reply_id == reply_id
+
+    def _fade_length(self) -> int:
+        """Samples a hold fades over: none where it does not cut a reply."""
+        return round(FADE * self._rate) if self._is_cut_off() else 0
 
     def _head(self, size: int) -> bytes:
         """The next ``size`` bytes of the dead replies at the head of the queue, or what there is of them."""

@@ -88,6 +88,18 @@ class _Speaker(Playback):
         self.flushes.append(FlushMark(self._index(self._now()), floor, flushed.reply_id))
         return flushed
 
+    def hold(self) -> None:
+        self.advance()
+        super().hold()
+
+    def resume(self) -> None:
+        self.advance()
+        super().resume()
+
+    def duck(self, on: bool) -> None:
+        self.advance()
+        super().duck(on)
+
     def advance(self) -> None:
         """Hand the card what it takes until now: its buffer is always full."""
         frames = self._index(self._now() + self._latency) - self._pulled
