@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from voicebox.audio.base import CAPTURE_RATE, Backend
+from voicebox.audio.devices import check_name
 from voicebox.audio.vad import Endpointer
 from voicebox.buttons import Button, ButtonOptions
 from voicebox.core.events import Event
@@ -91,7 +92,7 @@ def backend(settings: Settings) -> Backend:
         return WavBackend(audio.wav_input, audio.wav_output)
     from voicebox.audio.portaudio import PortAudioBackend  # noqa: PLC0415  # as above
 
-    return PortAudioBackend(audio.input, audio.output)
+    return PortAudioBackend(audio.input, audio.output, input_channel=audio.input_channel)
 
 
 def detector(settings: Settings) -> Detector | None:
@@ -174,6 +175,18 @@ async def service(
         yield ServiceParts(module.Service(module.Settings(**section)), lambda: secrets)
 
 
+def _check_cards(settings: Settings) -> list[str]:
+    """Whether the cards' names can be any card's for good."""
+    audio = settings.audio
+    found: list[str] = []
+    for name, setting in ((audio.input, "audio.input"), (audio.output, "audio.output")):
+        try:
+            check_name(name, setting)
+        except ConfigError as error:
+            found += error.problems
+    return found
+
+
 def _check_wake(settings: Settings) -> list[str]:
     """Whether every phrase's model can be used; loads them."""
     try:
@@ -201,5 +214,5 @@ def _check_service(settings: Settings) -> list[str]:
     return []
 
 
-CHECKS = (_check_wake, _check_service)
+CHECKS = (_check_cards, _check_wake, _check_service)
 """What ``voicebox check`` looks at beside the settings themselves."""

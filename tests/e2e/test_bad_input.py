@@ -48,7 +48,7 @@ MISTAKES = {
         CONFIG_IS_WRONG,
         ("lira.url", "wss://"),
     ),
-    "impossible device": Mistake('audio.input = "1"\n', CONFIG_IS_WRONG, ("audio.input", "voicebox devices")),
+    "impossible device": Mistake('audio.input = "hw:1,0"\n', CONFIG_IS_WRONG, ("audio.input", "voicebox devices")),
     "no such wake word": Mistake(
         'wake.phrases = [{ model = "hey_nobody" }]\n', CONFIG_IS_WRONG, ("hey_nobody", "hey_jarvis")
     ),

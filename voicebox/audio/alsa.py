@@ -1,11 +1,8 @@
-"""What is settled with ALSA and the kernel around PortAudio: quiet libraries, memory, priority, the cards there are."""
+"""What is settled with ALSA and the kernel around PortAudio: quiet libraries, memory, priority."""
 
 import ctypes
 import os
 from contextlib import suppress
-from pathlib import Path
-
-from voicebox.audio import devices
 
 _ERROR_HANDLER = ctypes.CFUNCTYPE(None, *(ctypes.c_char_p, ctypes.c_int) * 2, ctypes.c_char_p)
 _MESSAGE_HANDLER = ctypes.CFUNCTYPE(None, ctypes.c_char_p)
@@ -39,10 +36,3 @@ def hurry() -> None:
     as the machine is idle."""
     with suppress(OSError):
         os.sched_setscheduler(0, os.SCHED_RR | os.SCHED_RESET_ON_FORK, os.sched_param(5))
-
-
-def cards() -> dict[str, str]:
-    try:
-        return devices.parse_cards(Path("/proc/asound/cards").read_text(encoding="utf-8"))
-    except OSError:
-        return {}  # no sound driver is loaded

@@ -29,7 +29,7 @@ def list_devices() -> list[DeviceInfo]:
     alsa.hush()
     audio = connect()
     try:
-        return devices.describe(ports(audio), alsa.cards())
+        return devices.describe(ports(audio), devices.read_cards())
     finally:
         audio.terminate()
 

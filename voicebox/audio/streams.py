@@ -21,6 +21,7 @@ PERIOD = 0.005
 _SLEEP_AFTER = 5.0  # seconds of silence after which the output stream rests
 _STALLED = 1.5  # seconds without a callback: the card is gone, though PortAudio calls it active
 _START_GRACE = 3.0  # … right after a start: a sound server may take two seconds
+_MOST_CHANNELS = 16
 _SETTINGS = {"microphone": "audio.input", "speaker": "audio.output"}
 
 
@@ -73,7 +74,9 @@ class Stream:
 
     def open(self, audio: pyaudio.PyAudio) -> None:
         """Raises NotFound, ConfigError, or OSError if the card takes none of the formats we can live with."""
-        port = devices.find(self.name, ports(audio), alsa.cards(), capture=self.capture, setting=_SETTINGS[self.kind])
+        port = devices.find(
+            self.name, ports(audio), devices.read_cards(), capture=self.capture, setting=_SETTINGS[self.kind]
+        )
         refusal = OSError("it takes none of our formats")
         for rate, channels in self._formats(port):
             try:
@@ -86,8 +89,7 @@ class Stream:
         raise refusal
 
     def _formats(self, port: Port) -> list[tuple[int, int]]:
-        most = port.channels(capture=self.capture)
-        counts = [count for count in dict.fromkeys((1, 2, most)) if count <= most]
+        counts = self.counts(port.channels(capture=self.capture))
         rates = dict.fromkeys((self.rate, port.rate, 48_000, 44_100))
         return [(rate, count) for rate in rates for count in counts]
 
@@ -133,6 +135,10 @@ class Stream:
     def grant_grace(self) -> None:
         self.beat = time.monotonic() + _START_GRACE - _STALLED
 
+    def counts(self, most: int) -> list[int]:
+        """How many channels to ask the card for, which has ``most``: the first it takes will do."""
+        return [count for count in dict.fromkeys((1, 2, most)) if count <= most]
+
     def prepare(self) -> None:
         """The format is known; the callbacks are about to begin."""
         raise NotImplementedError
@@ -163,6 +169,14 @@ class Microphone(Stream):
     def prepare(self) -> None:
         self._pending.clear()
         self._resampler = sound.Resampler(self.card_rate, CAPTURE_RATE)
+
+    def counts(self, most: int) -> list[int]:
+        """Raises OSError if the wanted channel is not there."""
+        if self._channel is None:  # what has more channels than any array is no card: it would make them up
+            return [count for count in dict.fromkeys((most, 2, 1)) if count <= min(most, _MOST_CHANNELS)]
+        if self._channel >= most:
+            raise OSError(f"audio.input_channel = {self._channel}, but it has only {most}, counted from 0")
+        return [count for count in dict.fromkeys((1, self._channel + 1, 2, most)) if self._channel < count <= most]
 
     def frames(self) -> int:
         return self.card_rate * BLOCK // CAPTURE_RATE

@@ -33,6 +33,7 @@ class Section(BaseModel):
 class Audio(Section):
     backend: Literal["alsa", "wav"] = "alsa"
     input: str = Field(default="default", min_length=1)
+    input_channel: Annotated[Annotated[Integer, Field(ge=0, le=31)] | None, Off] = 0
     output: str = Field(default="default", min_length=1)
     duplex: Literal["half", "full"] = "half"
     noise_suppression: StrictBool = False
