@@ -42,7 +42,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "voicebox.simulator": ("voicebox.wire", "voicebox.assets", "voicebox.audio.base", "voicebox.audio.pcm"),
     "voicebox.hearing": ("voicebox.audio.base", "voicebox.audio.pcm", "voicebox.audio.vad", "voicebox.uplink"),
     "voicebox.keepsakes": ("voicebox.services.base", "voicebox.statefile"),
-    "voicebox.web": ("voicebox.services.base", "voicebox.redial"),
+    "voicebox.web": ("voicebox.services.base", "voicebox.redial", "voicebox.clock"),
     "voicebox.latency": ("voicebox.audio.base", "voicebox.box"),
     "voicebox.lead": ("voicebox.audio.base",),
     "voicebox.limiter": ("voicebox.services.base",),
@@ -57,7 +57,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     ),
     "voicebox.pumps": ("voicebox.services.base", "voicebox.uplink", "voicebox.limiter", "voicebox.websocket"),
     "voicebox.usage": ("voicebox.statefile",),
-    "voicebox.websocket": ("voicebox.services.base", "voicebox.redial"),
+    "voicebox.websocket": ("voicebox.services.base", "voicebox.redial", "voicebox.clock"),
     "voicebox.redial": ("voicebox.services.base",),
     "voicebox.box": (
         "voicebox.audio.base",

@@ -9,6 +9,8 @@ import logging
 import random
 import time
 from collections.abc import Callable, Coroutine, Iterable, Mapping
+from dataclasses import replace
+from http import HTTPStatus
 from typing import Any, TypeVar
 
 from voicebox.core.events import (
@@ -175,7 +177,7 @@ class Session:
         if verdict.retry:
             for event in verdict.effects:
                 self._dispatch(event)
-            self._dispatch(SessionLost(why, self._redial.failed(verdict)))
+            self._dispatch(SessionLost(why, self._redial.failed(verdict), _trouble(verdict)))
             return
         self.leave()
         for event in verdict.effects or (SessionEnded(why),):
@@ -192,9 +194,9 @@ class Session:
         except VoiceboxError as error:
             return Verdict(retry=False, effects=(SessionEnded(str(error), _category(error)),)), str(error)
         except Refused as answer:
-            return self._adapter.refused(answer.status, answer.headers), str(answer)
+            return self._refused(answer), str(answer)
         except CannotConnect as error:
-            return Verdict(retry=True), str(error)
+            return Verdict(retry=True, category=error.category), str(error)
         except Goodbye:
             return None
         self._pumps = Pumps(self._adapter, connection, self._uplink, self._around, self._report, self._limiter, dialled)
@@ -206,6 +208,14 @@ class Session:
             self._pumps = None
             self._disconnected.set()
             self._save()
+
+    def _refused(self, answer: Refused) -> Verdict:
+        if answer.status == HTTPStatus.UPGRADE_REQUIRED:  # we did ask for a WebSocket: what is too old is ours
+            text = f"the service wants a newer voicebox ({answer}): update it"
+            return Verdict(retry=False, effects=(SessionEnded(text, Category.UPDATE),))
+        verdict = self._adapter.refused(answer.status, answer.headers)
+        portal = answer.status < HTTPStatus.BAD_REQUEST  # somebody on the way answered, not the service
+        return replace(verdict, category=Category.NETWORK) if portal else verdict
 
     async def _converse(self, pumps: Pumps) -> tuple[Verdict, str] | None:
         if self._leaving.is_set():
@@ -311,6 +321,11 @@ class Session:
             self._dispatch(event)
         elif self._parked is not None and isinstance(event, ReplyStarted | Transcript):
             self.cancel(self._newest_reply)  # nobody waits for this answer, nor will the next conversation
+
+
+def _trouble(verdict: Verdict) -> Category:
+    """What keeps the link from coming up: the service where it is the one who ended it, else the network."""
+    return verdict.category or (Category.SERVER if verdict.server_side else Category.NETWORK)
 
 
 def _category(error: VoiceboxError) -> Category:

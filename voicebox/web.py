@@ -9,6 +9,8 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from voicebox import clock
+from voicebox.core.events import Category
 from voicebox.redial import explain
 from voicebox.services.base import HttpAnswer, HttpRequest
 
@@ -39,7 +41,9 @@ async def exchange(request: HttpRequest) -> HttpAnswer:
     except TimeoutError:
         return HttpAnswer(0, "no answer in time")
     except (library.HTTPError, library.InvalidURL, OSError, ValueError) as error:
-        return HttpAnswer(0, explain(_cause(error)))
+        cause = _cause(error)
+        category = Category.CLOCK if clock.to_blame(cause) else Category.NETWORK
+        return HttpAnswer(0, explain(cause), category=category)
 
 
 def _look_at(url: str) -> tuple[str, bool]:

@@ -8,6 +8,8 @@ from contextlib import suppress
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
 
+from voicebox import clock
+from voicebox.core.events import Category
 from voicebox.redial import explain
 from voicebox.services.base import Dial
 
@@ -31,6 +33,10 @@ class Refused(Exception):  # noqa: N818  # an answer, not an error
 
 class CannotConnect(Exception):  # noqa: N818  # reads well where it is raised
     """Nobody answered, or somebody else did; the text is for the owner."""
+
+    def __init__(self, why: str, category: Category = Category.NETWORK) -> None:
+        super().__init__(why)
+        self.category = category
 
 
 class Connection(ClientConnection):
@@ -67,7 +73,8 @@ async def dial(target: Dial, *, max_size: int, timeout: float, close_timeout: fl
     except InvalidStatus as error:
         raise Refused(error.response.status_code, dict(error.response.headers.raw_items())) from None
     except (OSError, WebSocketException, ValueError, ImportError) as error:  # ImportError: a SOCKS proxy is set
-        raise CannotConnect(explain(error)) from None
+        category = Category.CLOCK if clock.to_blame(error) else Category.NETWORK
+        raise CannotConnect(explain(error), category) from None
     assert isinstance(connection, Connection)  # noqa: S101  # for the type checker
     with suppress(OSError):  # it has broken already: the first read will say so
         raw = connection.transport.get_extra_info("socket")

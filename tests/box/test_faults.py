@@ -20,15 +20,15 @@ OUTCOMES: dict[str, set[str]] = {
     "http_503": {ANSWERED},
     "unauthorized_message": {Fault.REFUSED},
     "session_not_found": {Fault.REFUSED},
-    "already_joined": {Fault.OFFLINE},  # this server hangs up with 1008 on a leave before the join: a minute's back-off
-    "already_joined_always": {Fault.OFFLINE},
+    "already_joined": {Fault.BUSY},  # this server hangs up with 1008 on a leave before the join: a minute's back-off
+    "already_joined_always": {Fault.BUSY},
     "never_joined": {Fault.OFFLINE},
     # listening
     "rate_limited": {Fault.BUSY, ANSWERED},
     "drop_mid_utterance": {ANSWERED},  # what was said is not replayed, the rest of it is answered
     "no_reply": {Fault.NO_REPLY},
     # answering
-    "close_1008": {ANSWERED, Fault.OFFLINE},  # a minute's back-off, and nobody waits that long
+    "close_1008": {ANSWERED, Fault.BUSY},  # a minute's back-off, and nobody waits that long
     "token_expires": {ANSWERED, Fault.REFUSED},
 }
 """What becomes of one question. All other faults strike while the answer comes, which is heard, and change no light."""

@@ -22,6 +22,8 @@ BY_FAULT = {
     Fault.NO_REPLY: Scene.TROUBLE,
     Fault.BUSY: Scene.TROUBLE,
     Fault.USED_UP: Scene.TROUBLE,
+    Fault.CLOCK_WRONG: Scene.TROUBLE,
+    Fault.UPDATE_NEEDED: Scene.REFUSED,
 }
 
 

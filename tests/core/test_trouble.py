@@ -101,6 +101,9 @@ def test_the_service_hangs_up_and_the_conversation_is_over_when_the_reply_is() -
         (Category.CONFIG, Fault.REFUSED),
         (Category.NOT_FOUND, Fault.REFUSED),
         (Category.NETWORK, Fault.OFFLINE),
+        (Category.QUOTA, Fault.USED_UP),
+        (Category.CLOCK, Fault.CLOCK_WRONG),
+        (Category.UPDATE, Fault.UPDATE_NEEDED),
         (None, None),
     ],
 )
@@ -111,6 +114,34 @@ def test_why_a_session_ended_is_shown(events: tuple[Event, ...], category: Categ
     assert (story.phase, story.state.fault) == (Phase.IDLE, fault)
     assert story.told(CloseSession)
     assert not story.told(OpenSession)
+
+
+@pytest.mark.parametrize(
+    ("category", "fault"),
+    [
+        (None, Fault.OFFLINE),
+        (Category.NETWORK, Fault.OFFLINE),
+        (Category.CLOCK, Fault.CLOCK_WRONG),
+        (Category.SERVER, Fault.BUSY),
+        (Category.RATE_LIMIT, Fault.BUSY),
+    ],
+)
+@pytest.mark.parametrize("events", [(wake(),), LISTENING, (*SPEAKING, ReplyDone(1))])
+def test_what_kept_the_link_from_coming_up_is_shown(
+    events: tuple[Event, ...], category: Category | None, fault: Fault
+) -> None:
+    """The newest reason counts, and none once there was a link."""
+    lost, other = SessionLost("gone", 1.0, category), SessionLost("gone", 1.0, Category.CLOCK)
+    until_lost = (*events, other, lost, SpeakerDrained(1))
+    assert Story(*until_lost, PHASE_TIMER).state.fault is fault
+    assert Story(*until_lost, SessionReady()).state.trouble is None
+    assert Story(*until_lost, StopRequested()).state.trouble is None
+
+
+def test_a_needed_update_stays_until_a_session_succeeds() -> None:
+    story = Story(wake(), SessionEnded("too old", Category.UPDATE), TimerExpired(Timer.FAULT))
+    assert story.state.fault is Fault.UPDATE_NEEDED
+    assert story.then(wake(), SessionReady()).state.fault is None
 
 
 def test_a_refusal_stays_until_a_session_succeeds() -> None:

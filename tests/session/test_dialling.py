@@ -16,7 +16,7 @@ import pytest
 from websockets.asyncio.server import ServerConnection
 
 from tests.support.session import TOKEN, Handler, Line, Tcp, listening, now, running, websocket
-from voicebox.core.events import Category, ServiceError, SessionEnded, SessionLost, SessionReady
+from voicebox.core.events import Category, Event, ServiceError, SessionEnded, SessionLost, SessionReady
 from voicebox.logs import setup
 from voicebox.simulator import Simulator
 from voicebox.virtualtime import run_virtual
@@ -238,6 +238,7 @@ def test_a_redirect_to_another_host_is_never_followed(status: int) -> None:
 
     line, thief = run_virtual(main())
     assert thief.connections == 0
+    assert line.of(SessionLost)[0].category is Category.NETWORK  # somebody on the way, not the service
     assert str(status) in line.of(SessionLost)[0].message
 
 
@@ -252,6 +253,29 @@ def test_a_captive_portal_that_answers_200_is_told_apart_from_the_service() -> N
 
     (lost,) = run_virtual(main()).of(SessionLost)
     assert "200" in lost.message
+
+
+def answered(answer: bytes, kind: type[Event]) -> Event:
+    async def main() -> Event:
+        async with listening(Tcp(answer)) as port, running(Line(f"ws://127.0.0.1:{port}/ws")) as line:
+            line.session.open()
+            return await line.until(kind)
+
+    return run_virtual(main())
+
+
+def test_a_service_that_wants_a_newer_voicebox_is_not_asked_again() -> None:
+    ended = answered(b"HTTP/1.1 426 Upgrade Required\r\nContent-Length: 0\r\n\r\n", SessionEnded)
+    assert isinstance(ended, SessionEnded)
+    assert ended.category is Category.UPDATE
+    assert "update" in ended.message
+
+
+@pytest.mark.parametrize("status", [429, 500, 503])
+def test_a_service_that_is_busy_is_told_from_a_network_that_is_down(status: int) -> None:
+    lost = answered(f"HTTP/1.1 {status} Busy\r\nContent-Length: 0\r\n\r\n".encode(), SessionLost)
+    assert isinstance(lost, SessionLost)
+    assert lost.category is Category.SERVER
 
 
 @pytest.mark.parametrize(
@@ -314,7 +338,9 @@ def test_connection_refused_is_said_in_words() -> None:
             line.session.open()
             return await line.until(SessionLost)
 
-    assert "refused" in run_virtual(main()).message.lower()
+    lost = run_virtual(main())
+    assert "refused" in lost.message.lower()
+    assert lost.category is Category.NETWORK
 
 
 def test_a_name_that_cannot_be_resolved_is_said_in_words(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,19 +26,36 @@ from voicebox.core.moves import (
 )
 from voicebox.core.state import Fault, Link, Phase, State
 
+_KEEPS_LINK_DOWN = {
+    Category.CLOCK: Fault.CLOCK_WRONG,
+    Category.SERVER: Fault.BUSY,
+    Category.RATE_LIMIT: Fault.BUSY,
+}
+_ENDS = {
+    Category.NETWORK: Fault.OFFLINE,
+    Category.QUOTA: Fault.USED_UP,
+    Category.CLOCK: Fault.CLOCK_WRONG,
+    Category.UPDATE: Fault.UPDATE_NEEDED,
+}
 
-def lost_connecting(state: State, _event: SessionLost) -> Outcome:
-    return stay(state, link=Link.BACKOFF)
+
+def _trouble(event: SessionLost) -> Fault | None:
+    return None if event.category is None else _KEEPS_LINK_DOWN.get(event.category)
 
 
-def lost_listening(state: State, _event: SessionLost) -> Outcome:
+def lost_connecting(state: State, event: SessionLost) -> Outcome:
+    return stay(state, link=Link.BACKOFF, trouble=_trouble(event))
+
+
+def lost_listening(state: State, event: SessionLost) -> Outcome:
     """Half an utterance went with the link: stale speech is never replayed, so start afresh when it is back."""
-    return listen(state, ForgetSpeech(), link=Link.BACKOFF, window=None, held=False, floor=state.newest, complete=True)
+    lost = replace(state, link=Link.BACKOFF, trouble=_trouble(event))
+    return listen(lost, ForgetSpeech(), window=None, held=False, floor=state.newest, complete=True)
 
 
-def lost_speaking(state: State, _event: SessionLost) -> Outcome:
+def lost_speaking(state: State, event: SessionLost) -> Outcome:
     """What has arrived of the reply is heard to its end."""
-    return _cut_off(state, Link.BACKOFF)
+    return _cut_off(replace(state, trouble=_trouble(event)), Link.BACKOFF)
 
 
 def _cut_off(state: State, link: Link) -> Outcome:
@@ -54,7 +71,7 @@ def ended(state: State, event: SessionEnded) -> Outcome:
 def _why(event: SessionEnded) -> Fault | None:
     if event.category is None:
         return None
-    return {Category.NETWORK: Fault.OFFLINE, Category.QUOTA: Fault.USED_UP}.get(event.category, Fault.REFUSED)
+    return _ENDS.get(event.category, Fault.REFUSED)
 
 
 def ended_speaking(state: State, event: SessionEnded) -> Outcome:

@@ -41,6 +41,8 @@ class Category(StrEnum):
     NETWORK = "network"
     PROTOCOL = "protocol"
     QUOTA = "quota"
+    CLOCK = "clock"  # ours is wrong
+    UPDATE = "update"  # the service wants a newer voicebox
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +158,7 @@ class SessionLost(Event):
 
     message: str
     retry_in: float
+    category: Category | None = None
 
 
 @dataclass(frozen=True, slots=True)

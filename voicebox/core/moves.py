@@ -70,6 +70,7 @@ def finish(state: State, *, source: Source | None = None, fault: Fault | None = 
         texts=(),
         written=False,
         link=Link.DOWN,
+        trouble=None,
         floor=state.newest,
         complete=True,
     )

@@ -92,7 +92,7 @@ def _end_if_phase_timer(state: State, event: TimerExpired, fault: Fault | None) 
 
 
 def connect_expired(state: State, event: TimerExpired) -> Outcome:
-    return _end_if_phase_timer(state, event, Fault.OFFLINE)
+    return _end_if_phase_timer(state, event, state.trouble or Fault.OFFLINE)
 
 
 def listen_expired(state: State, event: TimerExpired) -> Outcome:
@@ -152,12 +152,13 @@ def ready(state: State, _event: SessionReady) -> Outcome:
     fault = device_fault(state.lost)
     spoken = state.window is not None and state.window.until is not None  # all was said while connecting
     phase = Phase.THINKING if (spoken or state.texts) and not state.held else Phase.LISTENING
-    return enter(state, phase, *map(SendText, state.texts), link=Link.UP, fault=fault, texts=())
+    return enter(state, phase, *map(SendText, state.texts), link=Link.UP, trouble=None, fault=fault, texts=())
 
 
 def ready_speaking(state: State, _event: SessionReady) -> Outcome:
     """The link is back while the rest of the old reply is heard."""
-    return stay(state, link=Link.UP, window=open_window(state, None) if state.policy.full_duplex else None)
+    window = open_window(state, None) if state.policy.full_duplex else None
+    return stay(state, link=Link.UP, trouble=None, window=window)
 
 
 def unwanted(state: State, _event: SessionReady | SessionLost) -> Outcome:

@@ -27,6 +27,8 @@ _FAULTS = {
     Fault.NO_REPLY: Scene.TROUBLE,
     Fault.BUSY: Scene.TROUBLE,
     Fault.USED_UP: Scene.TROUBLE,
+    Fault.CLOCK_WRONG: Scene.TROUBLE,
+    Fault.UPDATE_NEEDED: Scene.REFUSED,
 }
 
 _PHASES = {

@@ -28,11 +28,13 @@ class Fault(StrEnum):
     REFUSED = "refused by the service"  # token or configuration: stays until a session succeeds
     OFFLINE = "service cannot be reached"
     NO_REPLY = "the service did not answer"
-    BUSY = "the service asks us to slow down"
+    BUSY = "the service is busy"
     USED_UP = "the minutes allowed for today are used up"
+    CLOCK_WRONG = "this box's clock is wrong"
+    UPDATE_NEEDED = "the service wants a newer voicebox"
 
 
-LASTING = frozenset({Fault.NO_MICROPHONE, Fault.NO_SPEAKER, Fault.REFUSED})
+LASTING = frozenset({Fault.NO_MICROPHONE, Fault.NO_SPEAKER, Fault.REFUSED, Fault.UPDATE_NEEDED})
 """Faults that only the thing itself can clear; the others fade by the FAULT timer."""
 
 
@@ -71,6 +73,7 @@ class State:
     policy: Policy = field(default_factory=Policy)
     phase: Phase = Phase.IDLE
     link: Link = Link.DOWN
+    trouble: Fault | None = None  # what keeps the link from coming up, if more is known than that it does not
     window: Window | None = None  # None: no microphone audio may leave the box
     muted: bool = False
     fault: Fault | None = None

@@ -147,8 +147,9 @@ class Access:
         text = f"LIKU: {what} ({self._words(answer)})"
         if not transient(answer.status):
             return _over(f"{text}: check {settings}", Category.CONFIG), []
-        category = {0: Category.NETWORK, 429: Category.RATE_LIMIT}.get(answer.status, Category.SERVER)
-        verdict = Verdict(retry=True, server_side=answer.status > 0, retry_after=retry_after(answer.headers))
+        category = {0: answer.category, 429: Category.RATE_LIMIT}.get(answer.status, Category.SERVER)
+        wait = retry_after(answer.headers)
+        verdict = Verdict(retry=True, server_side=answer.status > 0, retry_after=wait, category=category)
         return verdict, [ServiceError(category, _code(answer), text)]
 
     def _words(self, answer: HttpAnswer) -> str:

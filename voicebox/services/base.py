@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict
 
-from voicebox.core.events import Event, SessionWarning
+from voicebox.core.events import Category, Event, SessionWarning
 from voicebox.errors import AuthError, ConfigError, ProtocolError
 from voicebox.redact import redact
 
@@ -140,11 +140,12 @@ class HttpRequest:
 
 @dataclass(frozen=True, slots=True)
 class HttpAnswer:
-    """What came back. ``status`` 0: nothing, and ``text`` says why."""
+    """What came back. ``status`` 0: nothing; ``text`` says why, ``category`` what kind of trouble it is."""
 
     status: int
     text: str = field(default="", repr=False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    category: Category = Category.NETWORK
 
 
 Effect = Event | Send | Sound | Remember | Later | Hangup
@@ -158,6 +159,7 @@ class Verdict:
     server_side: bool = False  # the service ended it: spread the redials widely
     effects: tuple[Event, ...] = ()
     retry_after: float = 0.0  # at least this many seconds
+    category: Category | None = None  # what kind of trouble; None: to be told from the rest
 
 
 Step = Dial | HttpRequest | Verdict
