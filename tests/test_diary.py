@@ -161,7 +161,7 @@ def test_the_box_keeps_it_where_it_is_wanted(enabled: str) -> None:
     async def main() -> list[str]:
         async with living(brain="parrot", options={"VOICEBOX_DIARY__ENABLED": enabled}) as house:
             await house.ask()
-            return written(Path(house.app._environ["STATE_DIRECTORY"], "conversations"))
+            return written(Path(house.app.environ["STATE_DIRECTORY"], "conversations"))
 
     kept = run_virtual(main())
     assert ({"Transcript", "ReplyText"} <= set(kept)) if enabled == "true" else kept == []

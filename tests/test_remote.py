@@ -31,7 +31,7 @@ async def asked(**more: Any) -> AsyncIterator[House]:
 
 
 async def ask(house: House, do: str, **more: Any) -> dict[str, Any]:
-    return await control.ask(socket_path(house.app._environ), {"do": do, **more})
+    return await control.ask(socket_path(house.app.environ), {"do": do, **more})
 
 
 async def refused(house: House, do: str, **more: Any) -> str:
@@ -300,7 +300,7 @@ def test_whoever_watches_sees_what_happens_and_no_sound() -> None:
             seen: list[dict[str, Any]] = []
 
             async def watch() -> None:
-                async for line in control.follow(socket_path(house.app._environ)):
+                async for line in control.follow(socket_path(house.app.environ)):
                     seen.append(json.loads(line))  # noqa: PERF401  # what came before the end counts too
 
             watching = asyncio.ensure_future(watch())
@@ -328,7 +328,7 @@ def names(events: list[Event]) -> list[str]:
 def test_a_stop_ends_the_watching_within_its_time() -> None:
     async def main() -> float:
         async with asked() as house:
-            lines = control.follow(socket_path(house.app._environ))
+            lines = control.follow(socket_path(house.app.environ))
             waiting = asyncio.ensure_future(anext(lines, None))
             await subscribed(house)
             house.stop.set()

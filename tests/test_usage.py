@@ -237,7 +237,7 @@ def test_the_file_is_kept_up_during_a_session() -> None:
         async with metered(60) as house:
             await house.wake()
             await asyncio.sleep(10)
-            return kept(Path(house.app._environ["STATE_DIRECTORY"], "usage.json"))
+            return kept(Path(house.app.environ["STATE_DIRECTORY"], "usage.json"))
 
     assert run_virtual(main()) == pytest.approx(10, abs=2)
 

@@ -10,22 +10,24 @@ from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import Any
 
-from voicebox import keepsakes, logs, parts, remote, statefile, web
+from voicebox import keepsakes, logs, parts, reload, remote, statefile, web
 from voicebox.audio import tones
 from voicebox.audio.base import MAX_BUFFERED, Handlers
 from voicebox.box import Box, Step
+from voicebox.buttons import Button
 from voicebox.control import AlreadyRunningError, Control, socket_path
 from voicebox.core.events import Device, DeviceLost, DeviceReady, SessionWarning, SpeakerDrained, StopRequested
 from voicebox.core.scenes import Scene
 from voicebox.core.state import Phase, State
 from voicebox.detached import Detached
 from voicebox.diary import Diary
-from voicebox.errors import DeviceError, VoiceboxError
+from voicebox.errors import ConfigError, DeviceError, VoiceboxError
 from voicebox.hearing import Hearing
 from voicebox.latency import Latency
 from voicebox.lead import LeadIn
 from voicebox.parts import Parts
 from voicebox.pumps import LAST_MINUTES, Surroundings
+from voicebox.reload import Load, Reloader
 from voicebox.session import Session
 from voicebox.settings import Settings
 from voicebox.systemd import Notifier, Watchdog
@@ -40,16 +42,25 @@ STOP_LIMIT = 1.2  # seconds for the goodbye; with the devices the stop takes les
 class App:
     """One run of the daemon: ``async with App(settings) as app: await app.run(stop)``."""
 
-    def __init__(self, settings: Settings, given: Parts | None = None) -> None:
+    def __init__(
+        self, settings: Settings, given: Parts | None = None, *, load: Load | None = None, refused: str = ""
+    ) -> None:
+        """``load`` reads the settings anew for a reload; ``refused``: why the newest ones are not those in effect."""
         self.settings = settings
+        self.refused = refused
+        self.successor: Settings | None = None
+        """The settings with which the box is to be put together anew when this run is over."""
+        self._load = load
         self._given = given or Parts()
-        self._environ = os.environ if self._given.environ is None else self._given.environ
+        self.environ = os.environ if self._given.environ is None else self._given.environ
         self._microphone_works = asyncio.Event()
+        self._over = asyncio.Event()  # a successor may take over
 
     async def __aenter__(self) -> "App":
         """Open everything. A light or button that cannot be had is said once and left out: no reason to give up."""
         self._loop = asyncio.get_running_loop()
-        self._notifier = self._given.notifier or Notifier()
+        self.notifier = self._given.notifier or Notifier()
+        self.reloader = Reloader(self, self._load) if self._load else None
         self._stack = AsyncExitStack()
         try:
             await self._open()
@@ -63,12 +74,12 @@ class App:
 
     async def _open(self) -> None:
         settings, given, loop, stack = self.settings, self._given, self._loop, self._stack
-        self._notifier.status("starting")
-        state = statefile.directory(self._environ)
+        self.notifier.status("starting")
+        state = statefile.directory(self.environ)
         executor = given.executor or ThreadPoolExecutor(1, thread_name_prefix="wake")
         stack.callback(executor.shutdown, wait=False, cancel_futures=True)
         self.light = given.light or parts.light(settings, loop)
-        stack.callback(self.light.close)
+        stack.callback(self._close_light)
         self.light.show(Scene.STARTING)
         self.uplink = Uplink()
         self.keepsakes = keepsakes.Keepsakes(state / "keepsakes.json")
@@ -101,12 +112,25 @@ class App:
             note = self.diary.note
             self.box.observers.append(lambda step: note(step.event))
         await self._open_control()
-        button = parts.button(settings, lambda: self.backend.position, self.box.dispatch)
-        if button is not None:
-            stack.callback(button.close)
+        self.button: Button | None = None
+        self.use_button(settings)
+        stack.callback(self._close_button)
         stack.push_async_callback(self.backend.stop)
         await self.backend.start(Handlers(self.hearing.block, self._drained, self._device_lost, self._device_ready))
         self.hearing.opened()
+
+    def use_button(self, settings: Settings) -> None:
+        """The button as these settings say, in place of the one there is."""
+        self._close_button()
+        self.button = parts.button(settings, lambda: self.backend.position, self.box.dispatch)
+
+    def _close_light(self) -> None:
+        """The one it then is: a reload may have put another in its place."""
+        self.light.close()
+
+    def _close_button(self) -> None:
+        if self.button is not None:
+            self.button.close()
 
     def _surroundings(self) -> Surroundings:
         return Surroundings(
@@ -122,7 +146,7 @@ class App:
 
     async def _open_control(self) -> None:
         """The socket for the command line. Two daemons must not share a microphone; without a socket the box works."""
-        self.control = Control(socket_path(self._environ), remote.actions(self))
+        self.control = Control(socket_path(self.environ), remote.actions(self), trusted=remote.TRUSTED)
         try:
             await self.control.start()
         except AlreadyRunningError:
@@ -134,13 +158,13 @@ class App:
         self.box.observers.append(self._publish)
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Serve until ``stop`` is set, then say goodbye. An exception nobody expected ends the run and is raised."""
-        work = [self.session.run(), self._callbacks_fail(), Watchdog(self._notifier, self.hearing.trouble).run()]
+        """Serve until ``stop`` is set or a successor takes over, then say goodbye. An exception nobody expected ends
+        the run and is raised."""
+        work = [self.session.run(), self._callbacks_fail(), Watchdog(self.notifier, self.hearing.trouble).run()]
         work += [part.run() for part in (self.listener, self.diary) if part is not None]
         async with asyncio.TaskGroup() as tasks:
             running = [tasks.create_task(coroutine) for coroutine in (*work, self._announce_ready())]
-            await stop.wait()
-            self._notifier.stopping()
+            await self._told_to_end(stop)
             self.box.dispatch(StopRequested())
             self.session.leave()
             with suppress(TimeoutError):
@@ -148,6 +172,25 @@ class App:
                     await self.session.closed()
             for task in running:
                 task.cancel()
+
+    async def _told_to_end(self, stop: asyncio.Event) -> None:
+        waiting = [asyncio.ensure_future(event.wait()) for event in (stop, self._over)]
+        try:
+            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waiting:
+                wait.cancel()
+        if stop.is_set():
+            self.successor = None
+            self.notifier.stopping()
+        else:
+            self.notifier.reloading()
+
+    def succeed(self, new: Settings) -> None:
+        """Put the box together anew with these settings, as soon as nobody talks to it."""
+        self.successor = new
+        if self.box.state.phase is Phase.IDLE:
+            self._over.set()
 
     async def _callbacks_fail(self) -> None:
         """Devices and timers call us from the loop, which by itself would only log what they raise and go on."""
@@ -188,6 +231,8 @@ class App:
     def _follow(self, step: Step) -> None:
         self.hearing.follow(step.after)
         self.latency.observe(step, self.box.last_flush)
+        if self.successor is not None and step.after.phase is Phase.IDLE:
+            self._over.set()
 
     def _publish(self, step: Step) -> None:
         if self.control.is_watched and (news := remote.news(step)) is not None:
@@ -202,17 +247,27 @@ class App:
     def _tell_systemd(self, step: Step) -> None:
         before, after = step.before, step.after
         if (before.phase, before.fault, before.muted) != (after.phase, after.fault, after.muted):
-            self._notifier.status(self.status(after))
+            self.tell()
+
+    def tell(self) -> None:
+        """Tell systemd what the box is doing."""
+        self.notifier.status(self.status(self.box.state))
 
     async def _announce_ready(self) -> None:
         await self._microphone_works.wait()
         _give_memory_back()
-        self._notifier.ready()
-        self._notifier.status(self.status(self.box.state))
+        self.notifier.ready()
+        self.tell()
         _log.info("ready: %s", self.status(self.box.state))
+        if not self.refused:
+            reload.keep(self.settings, self.environ)
 
     def status(self, state: State) -> str:
         """What the box is doing, in one line for its owner."""
+        refused = f" (the settings are wrong, running on the last good ones: {self.refused})" if self.refused else ""
+        return self._doing(state) + refused
+
+    def _doing(self, state: State) -> str:
         if state.fault is not None and state.phase is Phase.IDLE:
             return str(state.fault)
         if state.phase is not Phase.IDLE:
@@ -238,22 +293,51 @@ def _give_memory_back() -> None:
         ctypes.CDLL("libc.so.6").malloc_trim(0)
 
 
-async def serve(settings: Settings) -> None:
-    """Run the daemon until SIGTERM or SIGINT."""
+async def serve(settings: Settings, load: Load | None = None, refused: str = "") -> None:
+    """Run the daemon until SIGTERM or SIGINT; reload the settings at SIGHUP."""
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(logs.loop_exception)
     loop.set_default_executor(Detached())
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    async with App(settings) as app:
-        await app.run(stop)
+    before: Settings | None = None
+    while True:
+        try:
+            async with App(settings, load=load, refused=refused) as app:
+                _reload_at_hangup(loop, app)
+                await app.run(stop)
+        except VoiceboxError as error:  # the box cannot be put together this way
+            if before is None:
+                raise
+            _log.error("%s", error)
+            settings, before, refused = before, None, str(error).splitlines()[0]
+            continue
+        if app.successor is None:
+            return
+        before, settings, refused = settings, app.successor, ""
 
 
-def main(settings: Settings) -> int:
+def _reload_at_hangup(loop: asyncio.AbstractEventLoop, app: App) -> None:
+    running: set[asyncio.Task[None]] = set()
+
+    async def reload() -> None:
+        if app.reloader is not None:
+            with suppress(ConfigError):  # it has been logged
+                await app.reloader.reload()
+
+    def start() -> None:
+        task = loop.create_task(reload(), name="reload")
+        running.add(task)
+        task.add_done_callback(running.discard)
+
+    loop.add_signal_handler(signal.SIGHUP, start)
+
+
+def main(settings: Settings, load: Load | None = None, refused: str = "") -> int:
     """Run the daemon to its end; returns the exit code. A refusal by the service does not end it: the light says so."""
     try:
-        asyncio.run(serve(settings))
+        asyncio.run(serve(settings, load, refused))
     except* VoiceboxError as group:
         raise group.exceptions[0] from None
     return 0

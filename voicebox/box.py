@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from voicebox.audio.base import Flushed
@@ -94,6 +94,15 @@ class Box:
         self._log(taken)
         for observer in self.observers:
             observer(taken)
+
+    def set_policy(self, policy: Policy) -> None:
+        """From the next event on the core goes by this one."""
+        self.state = replace(self.state, policy=policy)
+
+    def set_light(self, light: Light) -> None:
+        """Another light takes over what the old one showed."""
+        self._light = light
+        light.show(scene(self.state))
 
     def show(self, shown: Scene) -> None:
         """Light a scene that is not of the conversation: starting."""

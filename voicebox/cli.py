@@ -2,8 +2,10 @@
 
 import argparse
 import asyncio
+import importlib
 import io
 import json
+import logging
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -11,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from voicebox import __version__, logs
-from voicebox.errors import VoiceboxError
+from voicebox.errors import ConfigError, VoiceboxError
 from voicebox.redact import redact
 
 
@@ -54,9 +56,7 @@ def _parser() -> argparse.ArgumentParser:
     with_config(run)
     check = command("check", _check, "say everything that is wrong with the settings")
     with_config(check)
-    config = command("config", _config_show, "show the settings in effect and where each came from")
-    config.add_argument("action", choices=["show"])
-    with_config(config)
+    _add_settings(command, with_config)
     command("devices", _devices, "list the sound devices that audio.input and audio.output may name")
 
     status = command("status", _status, "say what the running box is doing")
@@ -111,17 +111,71 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _add_settings(
+    command: Callable[..., argparse.ArgumentParser], with_config: Callable[[argparse.ArgumentParser], None]
+) -> None:
+    """Commands that look at or change what the owner has set."""
+    config = command("config", _check, "show, edit or change the settings").add_subparsers(
+        required=True, metavar="ACTION"
+    )
+    secret = command("secret", _check, "store, list or remove tokens and passwords").add_subparsers(
+        required=True, metavar="ACTION"
+    )
+    for group, action, function, text in (
+        (config, "show", "config.show", "show the settings in effect and where each came from"),
+        (config, "edit", "config.edit_file", "edit the settings file in $EDITOR; it is checked before it counts"),
+        (config, "set", "config.set_key", "set one key; comments stay where they are"),
+        (secret, "set", "secret.set_secret", "store a token or password: asked for, or read from standard input"),
+        (secret, "list", "secret.show_all", "list what is stored: names and ages, never the secrets"),
+        (secret, "rm", "secret.remove", "remove one"),
+    ):
+        added = group.add_parser(action, help=text, description=text[0].upper() + text[1:] + ".")
+        added.set_defaults(command=_later(function))
+        with_config(added)
+        if group is secret and action != "list":
+            added.add_argument("secret", metavar="NAME", help="e.g. lira_token")
+        if function == "secret.set_secret":
+            added.add_argument("--plain", action="store_true", help="do not seal it with systemd-creds")
+        if function == "config.set_key":
+            added.add_argument("key", metavar="KEY", help="e.g. wake.preroll_ms, or service")
+            added.add_argument("value", metavar="VALUE", help="as it would stand in the file; quotes may be left out")
+
+
+def _later(name: str) -> Callable[[argparse.Namespace], int | None]:
+    """``config.show``: that function of voicebox/commands/config.py, which is imported only when it is called."""
+    module, function = name.split(".")
+
+    def command(options: argparse.Namespace) -> int | None:
+        found: Callable[[argparse.Namespace], int | None] = getattr(
+            importlib.import_module(f"voicebox.commands.{module}"), function
+        )
+        return found(options)
+
+    return command
+
+
 def _say(text: str) -> None:
     print(text)  # what the owner asked to see
 
 
 def _run(options: argparse.Namespace) -> int:
-    from voicebox import app, settings  # noqa: PLC0415  # `voicebox --help` must not load the whole box
+    from voicebox import app, reload, settings  # noqa: PLC0415  # `voicebox --help` must not load the whole box
 
-    loaded = settings.load(options.config)
-    stop_logging = logs.setup(loaded.log.level)
+    def load() -> settings.Settings:
+        return settings.load(options.config)
+
     try:
-        return app.main(loaded)
+        loaded, refused = load(), ""
+    except ConfigError as error:
+        before = reload.last_good(options.config)
+        if before is None:
+            raise
+        loaded, refused = before, error.problems[0]
+    stop_logging = logs.setup(loaded.log.level)
+    if refused:
+        logging.getLogger(__name__).error("the settings are wrong, so the box runs on the last good ones: %s", refused)
+    try:
+        return app.main(loaded, load, refused)
     finally:
         stop_logging()
 
@@ -135,13 +189,6 @@ def _check(options: argparse.Namespace) -> int:
     if not found:
         _say("the settings are fine")
     return 78 if found else 0
-
-
-def _config_show(options: argparse.Namespace) -> int:
-    from voicebox import settings  # noqa: PLC0415
-
-    _say(redact(settings.render(settings.load(options.config))))
-    return 0
 
 
 def _devices(_options: argparse.Namespace) -> int:

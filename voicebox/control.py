@@ -11,8 +11,10 @@ import json
 import logging
 import os
 import shutil
+import socket
 import stat
-from collections.abc import AsyncIterator, Callable, Mapping
+import struct
+from collections.abc import AsyncIterator, Awaitable, Callable, Container, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +30,11 @@ MOST_CLIENTS = 16
 MOST_WAITING = 256  # events a slow subscriber may lag behind before it is cut off
 PATIENCE = 10.0  # seconds a client may take to read an answer
 
+_UCRED = struct.Struct("iII")  # process, user, group: struct ucred
+
 Request = Mapping[str, Any]
 Answer = dict[str, Any]
-Action = Callable[[Request], Answer]
+Action = Callable[[Request], Answer | Awaitable[Answer]]
 
 
 def socket_path(environ: Mapping[str, str]) -> Path:
@@ -57,12 +61,13 @@ class AlreadyRunningError(DeviceError):
 
 
 class Control:
-    """The server. ``actions`` answer requests by name, at once, on the event loop; their VoiceboxErrors become error
-    answers. ``publish`` sends an event to all subscribers."""
+    """The server. ``actions`` answer requests by name, on the event loop; their VoiceboxErrors become error answers.
+    Those named in ``trusted`` are for root and our own user only. ``publish`` sends an event to all subscribers."""
 
-    def __init__(self, path: Path, actions: Mapping[str, Action]) -> None:
+    def __init__(self, path: Path, actions: Mapping[str, Action], trusted: Container[str] = ()) -> None:
         self._path = path
         self._actions = actions
+        self._trusted = trusted
         self._server: asyncio.Server | None = None
         self._clients: set[asyncio.Task[None]] = set()
         self._subscribers: set[asyncio.Queue[bytes]] = set()
@@ -151,18 +156,21 @@ class Control:
             if request.get("do") == "watch":
                 await self._feed(reader, writer)
                 return
-            await _write(writer, _encoded(self._answer(request)))
+            await _write(writer, _encoded(await self._answer(request, _peer(writer))))
         if line is None:
             await _write(writer, _encoded({"ok": False, "error": f"a request has at most {LONGEST} bytes"}))
 
-    def _answer(self, request: Request) -> Answer:
+    async def _answer(self, request: Request, peer: int) -> Answer:
         name = request.get("do")
         action = self._actions.get(name) if isinstance(name, str) else None
         if action is None:
             known = ", ".join(sorted([*self._actions, "watch"]))
             return {"ok": False, "error": f'send one JSON object per line with "do" set to one of: {known}'}
+        if name in self._trusted and peer not in (0, os.geteuid()):
+            return {"ok": False, "error": f"{name} is for root only: use sudo"}
         try:
-            return {"ok": True, **action(request)}
+            answer = action(request)
+            return {"ok": True, **(answer if isinstance(answer, dict) else await answer)}
         except VoiceboxError as error:
             return {"ok": False, "error": redact(str(error))}
 
@@ -185,6 +193,13 @@ class Control:
             self._subscribers.discard(queue)
             news.cancel()
             gone.cancel()
+
+
+def _peer(writer: asyncio.StreamWriter) -> int:
+    """The user id of whoever is at the other end, by the kernel's word."""
+    credentials = writer.get_extra_info("socket").getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)
+    _, user, _ = _UCRED.unpack(credentials)
+    return int(user)
 
 
 def _parse(line: bytes) -> Request:

@@ -9,6 +9,7 @@ from voicebox.box import TOO_MANY, Step
 from voicebox.control import Action, Answer, Request
 from voicebox.core.events import TextAsked
 from voicebox.errors import VoiceboxError
+from voicebox.redact import remember
 from voicebox.wire import parse_object
 
 if TYPE_CHECKING:
@@ -24,7 +25,13 @@ def actions(app: "App") -> dict[str, Action]:
         "say": lambda request: _say(app, request),
         "session.set": lambda request: _set(app, request),
         "conversation.new": lambda request: _new(app, request),
+        "reload": lambda request: _reload(app, request),
+        "secret.renew": lambda request: _renew(app, request),
     }
+
+
+TRUSTED = frozenset({"reload", "secret.renew"})
+"""What only root may ask of a box that is not theirs."""
 
 
 def news(step: Step) -> dict[str, Any] | None:
@@ -89,3 +96,20 @@ def _set(app: "App", request: Request) -> Answer:
 def _new(app: "App", _request: Request) -> Answer:
     app.session.new_conversation()
     return {}
+
+
+async def _reload(app: "App", _request: Request) -> Answer:
+    if app.reloader is None:
+        raise VoiceboxError("this box cannot reload its settings: restart it")
+    return {"said": await app.reloader.reload()}
+
+
+def _renew(app: "App", request: Request) -> Answer:
+    """A secret that root has stored anew; "" has been removed. The next dial uses it."""
+    name, value = request.get("name"), request.get("value")
+    if not isinstance(name, str) or not isinstance(value, str):
+        raise VoiceboxError('secret.renew needs "name" and "value", both text')
+    if value:
+        remember(value)
+    app.settings.credentials.renewed[name] = value
+    return {"in_use": name in app.settings.secrets}

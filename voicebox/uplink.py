@@ -189,6 +189,11 @@ class WakeListener:
         """Whether the engine has been working on one hop for longer than any hop can take (loop time ``now``)."""
         return self._busy_since is not None and now - self._busy_since > STUCK_AFTER
 
+    def listen_with(self, detector: Detector) -> None:
+        """Another engine takes over; it has heard nothing yet."""
+        self._detector = detector
+        self._reset = True
+
     def block(self, block: Block) -> None:
         if block.position != self._expected or self.muted:
             self._start_afresh()

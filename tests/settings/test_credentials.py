@@ -62,7 +62,7 @@ def test_a_missing_secret_names_the_three_places(box: Box) -> None:
     first, second = str(caught.value).splitlines()
     file = box.file.parent / "credentials" / "toy_token"
     assert first == (
-        f"toy_token is missing. Put it into {file} (then: sudo chmod 600 {file}), "
+        f"toy_token is missing. Type: sudo voicebox secret set toy_token (it is kept as {file}), "
         "or give it as systemd credential toy_token, or in the environment as VOICEBOX_TOY_TOKEN"
     )
     assert second.startswith("toy_password is missing")
@@ -154,7 +154,7 @@ def test_of_secrets_that_stand_for_each_other_none_is_one_problem(box: Box) -> N
     box.write('service = "choosy"')
     loaded = box.load()
     (problem,) = loaded.credentials.problems(loaded.secrets)
-    assert problem.startswith("choosy_key or choosy_jwt is missing. Put it into ")
+    assert problem.startswith("choosy_key or choosy_jwt is missing. Type: sudo voicebox secret set choosy_key ")
     assert "VOICEBOX_CHOOSY_KEY" in problem
 
 

@@ -206,6 +206,10 @@ class Daemon:
 
     # its end
 
+    def reload(self) -> None:
+        """As ``systemctl reload`` does."""
+        self.process.send_signal(signal.SIGHUP)
+
     def terminate(self) -> None:
         """As ``systemctl stop`` does."""
         self.process.send_signal(signal.SIGTERM)

@@ -8,7 +8,7 @@ settings: ``Settings.credentials`` reads them anew whenever they are needed.
 """
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from pydantic import BaseModel, ValidationError
@@ -20,22 +20,26 @@ from voicebox.settings.checks import warnings
 from voicebox.settings.credentials import Credentials
 from voicebox.settings.schema import SIMULATOR, Settings, schema
 from voicebox.settings.show import render
-from voicebox.settings.sources import Layers
+from voicebox.settings.sources import Layer, Layers
 
-__all__ = ["SIMULATOR", "Credentials", "Settings", "load", "problems", "render", "warnings"]
+__all__ = ["SIMULATOR", "Credentials", "Settings", "load", "main_file", "problems", "render", "to_value", "warnings"]
 
 Services = Mapping[str, type[ServiceSettings]]
 Hook = Callable[[Settings], Iterable[str]]
 
 
 def load(
-    config: Path | None = None, environ: Mapping[str, str] | None = None, services: Services | None = None
+    config: Path | None = None,
+    environ: Mapping[str, str] | None = None,
+    services: Services | None = None,
+    files: Sequence[Layer] | None = None,
 ) -> Settings:
     """The settings in effect. ``config`` None: VOICEBOX_CONFIG or /etc/voicebox/voicebox.toml, which may be missing.
 
-    ``environ`` and ``services`` (section models by name) default to the real ones. Raises ConfigError.
+    ``environ`` and ``services`` (section models by name) default to the real ones; ``files`` take the place of what the
+    files say (see lastgood.py). Raises ConfigError.
     """
-    settings, found = _read(config, os.environ if environ is None else environ, _sections(services))
+    settings, found = _read(config, os.environ if environ is None else environ, _sections(services), files)
     if found:
         raise ConfigError(*found)
     return settings
@@ -56,16 +60,32 @@ def problems(
     return found + [problem for hook in hooks for problem in hook(settings)]
 
 
+def main_file(config: Path | None = None, environ: Mapping[str, str] | None = None) -> Path:
+    """The settings file that ``load`` reads."""
+    return sources.main_file(config, os.environ if environ is None else environ)[0]
+
+
+def to_value(key: str, text: str, services: Services | None = None) -> tuple[tuple[str, ...], object]:
+    """What somebody means by ``wake.preroll_ms`` and ``1200``: (path, value as TOML knows it). Raises ConfigError."""
+    keys = {".".join(path): (path, is_text) for path, is_text in _variables(schema(_sections(services))).values()}
+    if key not in keys:
+        raise ConfigError(f"{key} is unknown{explain.nearest(key, list(keys))} (voicebox config show lists all)")
+    path, is_text = keys[key]
+    return path, sources.to_value(text, is_text=is_text)
+
+
 def _sections(services: Services | None) -> Services:
     return {name: module.Settings for name, module in discover().items()} if services is None else services
 
 
-def _read(config: Path | None, environ: Mapping[str, str], services: Services) -> tuple[Settings, list[str]]:
+def _read(
+    config: Path | None, environ: Mapping[str, str], services: Services, given: Sequence[Layer] | None = None
+) -> tuple[Settings, list[str]]:
     """The settings, wrong values left at their defaults, and all problems."""
     model = schema(services)
     secrets = sorted({name for section in services.values() for name in (*section.SECRETS, *section.SECRETS_ANY)})
     file, named = sources.main_file(config, environ)
-    files, found = sources.read_files(file, required=named)
+    files, found = (list(given), []) if given is not None else sources.read_files(file, required=named)
     layers = Layers(tuple(reversed(files)))
     misplaced = checks.secrets_in_files(layers, secrets)
     keys = _variables(model)

@@ -1,7 +1,8 @@
 """The secrets: read anew at every call, from three places, and never shown.
 
 In falling order: a systemd credential of that name, the environment, a file that only we or root may read. That file
-may belong to root: then systemd's copy of it from when the unit started is taken (see systemd/voicebox.service).
+may belong to root, or be sealed: then systemd's copy of it from when the unit started is taken (see
+systemd/voicebox.service), unless root has told us a newer one since (``renewed``).
 """
 
 import os
@@ -14,6 +15,7 @@ from pydantic import SecretStr
 
 from voicebox.errors import AuthError
 from voicebox.redact import remember
+from voicebox.settings.sealed import PREFIX, SEALED
 
 _LARGEST = 65_536
 _COPY = "voicebox_"
@@ -28,6 +30,8 @@ class Credentials:
         self._environ = environ
         self._directory = directory
         self._alternatives = {name: tuple(names) for names in alternatives for name in names}
+        self.renewed: dict[str, str] = {}
+        """What root has told us since we started, and what counts until we end; "": there is none any more."""
 
     def read(self, names: Sequence[str]) -> dict[str, str]:
         """The secrets that are set, each made known to ``redact``. Raises AuthError that names everything missing or
@@ -49,7 +53,12 @@ class Credentials:
             found = self._find(name)
         except AuthError:
             return None
-        return found[1] if found else None
+        return found[1] if found else self._sealed(name)
+
+    def _sealed(self, name: str) -> str | None:
+        """Where it is sealed: only the unit is given what is inside."""
+        file = self._directory.with_name(SEALED) / name
+        return None if "CREDENTIALS_DIRECTORY" in self._environ or not os.path.exists(file) else str(file)  # noqa: PTH110  # False, not an error, where we may not look
 
     def _problem(self, name: str) -> str:
         """Empty if there is none."""
@@ -62,7 +71,7 @@ class Credentials:
     def _missing(self, names: Sequence[str]) -> str:
         name, file = names[0], self._directory / names[0]
         return (
-            f"{' or '.join(names)} is missing. Put it into {file} (then: sudo chmod 600 {file}), "
+            f"{' or '.join(names)} is missing. Type: sudo voicebox secret set {name} (it is kept as {file}), "
             f"or give it as systemd credential {name}, or in the environment as {_variable(name)}"
             + (" (the others likewise)" if len(names) > 1 else "")
         )
@@ -70,11 +79,18 @@ class Credentials:
     def _find(self, name: str) -> tuple[SecretStr, str] | None:
         """(secret, where from), None if it is nowhere. Raises AuthError if it is refused."""
         variable, file = _variable(name), self._directory / name
+        if name in self.renewed:
+            return self._known(self.renewed[name], "voicebox secret set")
         secret, origin = self._credential(name), f"systemd credential {name}"
+        if not secret:
+            secret, origin = self._credential(PREFIX + name), f"sealed credential {name}"
         if not secret:
             secret, origin = _clean(self._environ.get(variable, "")), variable
         if not secret:
             secret, origin = self._file(name, file), str(file)
+        return self._known(secret, origin)
+
+    def _known(self, secret: str, origin: str) -> tuple[SecretStr, str] | None:
         if not secret:
             return None
         remember(secret)

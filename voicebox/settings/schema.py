@@ -133,6 +133,12 @@ class Settings(BaseSettings):
         """The section of the chosen service; None for the simulator."""
         return getattr(self, self.service) if self.service in self.services else None
 
+    def differences(self, other: "Settings") -> list[str]:
+        """The sections, and keys of no section, in which they differ; services that neither uses do not count."""
+        unused = set(other.services) - {self.service, other.service}
+        mine, theirs = self.model_dump(), other.model_dump()
+        return [name for name in mine if name not in unused and mine[name] != theirs.get(name)]
+
     @property
     def credentials(self) -> Credentials:
         """Where the secrets are read, anew at every call."""

@@ -15,6 +15,8 @@ CONFIG_VARIABLE = PREFIX + "CONFIG"
 CONTROL_VARIABLE = PREFIX + "CONTROL"
 """Where the control socket is, for daemon and command line alike (see control.py)."""
 NESTING = "__"
+ENVIRONMENT = "environment"
+"""Name of the layer that is no file."""
 
 
 @dataclass(frozen=True)
@@ -152,13 +154,16 @@ def read_environment(environ: Mapping[str, str], keys: Mapping[str, tuple[toml.P
         section = values
         for part in path[:-1]:
             section = section.setdefault(str(part), {})
-        section[str(path[-1])] = environ[name] if is_text else _as_toml(environ[name])
+        section[str(path[-1])] = to_value(environ[name], is_text=is_text)
         origins |= {path[:n]: name for n in range(1, len(path) + 1)}
-    return Layer(values, origins, "environment")
+    return Layer(values, origins, ENVIRONMENT)
 
 
-def _as_toml(value: str) -> object:
-    """A value as it would stand in the file; what is none is text, so that quotes are not needed."""
+def to_value(value: str, *, is_text: bool) -> object:
+    """What stands in a variable or on a command line as it would stand in the file; what is no TOML is text, so that
+    quotes are not needed. ``is_text``: the setting takes text only."""
+    if is_text:
+        return value
     try:
         parsed = tomllib.loads(f"value = {value}")
     except tomllib.TOMLDecodeError:

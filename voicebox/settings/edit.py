@@ -1,0 +1,112 @@
+"""Changing the settings file as its owner would: what they wrote stays where it is, comments and all."""
+
+import os
+import re
+import tomllib
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import tomlkit
+from tomlkit.container import Container
+from tomlkit.items import Table
+
+from voicebox.errors import ConfigError, VoiceboxError
+from voicebox.settings import text as toml
+
+_HEADING = re.compile(r"^\s*\[\s*([A-Za-z0-9_-]+)\s*\]")
+
+
+def set_value(content: str, path: tuple[str, ...], value: object) -> str:
+    """``content`` with the key at ``path`` (section and key, or a key alone) set to ``value``.
+
+    Where the key stands already its value is replaced; where its default stands as a comment, that line is uncommented;
+    else the key is added at the end of its section. Raises ConfigError if ``content`` is no TOML.
+    """
+    document = _parse(content)
+    *section, key = path
+    table = document.get(section[0]) if section else document
+    if isinstance(table, Table | Container | tomlkit.TOMLDocument) and key in table:
+        table[key] = _item(value)
+        return tomlkit.dumps(document)
+    changed = _uncomment(content, section, key, f"{toml.to_key(key)} = {toml.to_toml(value)}")
+    return changed if changed is not None else _added(document, section, key, value)
+
+
+def _parse(content: str) -> tomlkit.TOMLDocument:
+    try:
+        tomllib.loads(content)
+    except tomllib.TOMLDecodeError as error:
+        line, _, words = toml.syntax_error(error, content)
+        raise ConfigError(f"line {line}: {words}; mend that first (voicebox config edit)") from None
+    return tomlkit.parse(content)
+
+
+def _item(value: object) -> Any:  # noqa: ANN401  # of one of tomlkit's types, or a plain bool
+    return tomlkit.parse(f"value = {toml.to_toml(value)}")["value"]
+
+
+def _uncomment(content: str, section: list[str], key: str, line: str) -> str | None:
+    """The line in place of the commented one; None if there is none in this section."""
+    lines = content.splitlines(keepends=True)
+    commented = re.compile(rf"^#\s?{re.escape(key)}\s*=")
+    here: list[str] = []
+    for index, old in enumerate(lines):
+        if heading := _HEADING.match(old):
+            here = [heading[1]]
+        elif here == section and commented.match(old):
+            lines[index] = line + "\n"
+            changed = "".join(lines)
+            return changed if _means(changed, [*section, key]) else None
+    return None
+
+
+def _means(content: str, path: list[str]) -> bool:
+    """Whether the key is set in it: the commented line may have been inside a text of many lines."""
+    try:
+        values: object = tomllib.loads(content)
+    except tomllib.TOMLDecodeError:
+        return False
+    for part in path:
+        if not isinstance(values, dict) or part not in values:
+            return False
+        values = values[part]
+    return True
+
+
+def _added(document: tomlkit.TOMLDocument, section: list[str], key: str, value: object) -> str:
+    if not section:
+        document.add(key, _item(value))
+        return tomlkit.dumps(document)
+    if section[0] not in document:
+        document.add(tomlkit.nl())
+        document.add(section[0], tomlkit.table())
+    table = document[section[0]]
+    assert isinstance(table, Table)  # noqa: S101  # for the type checker
+    table[key] = _item(value)
+    return tomlkit.dumps(document)
+
+
+def write(file: Path, content: str) -> None:
+    """Replace the file whole or not at all, with the owner and mode it had. Raises VoiceboxError that says why not."""
+    file = file.resolve()  # a link stays a link
+    temporary = file.with_name(f".{file.name}.{os.getpid()}.new")
+    try:
+        status = file.stat() if file.exists() else None
+        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o640)
+        with os.fdopen(handle, "w", encoding="utf-8") as stream:
+            if status is not None:
+                os.fchmod(handle, status.st_mode & 0o7777)
+                with suppress(PermissionError):  # only root may give a file away; then it is the writer's
+                    os.fchown(handle, status.st_uid, status.st_gid)
+            stream.write(content)
+            stream.flush()
+            os.fsync(handle)
+        temporary.replace(file)
+    except PermissionError:
+        raise VoiceboxError(f"{file}: you may not change it; use sudo") from None
+    except OSError as error:
+        raise VoiceboxError(f"{file} was not changed: {error.strerror}") from None
+    finally:
+        with suppress(OSError):
+            temporary.unlink()
