@@ -23,8 +23,9 @@ class Daemon:
         self.asked: list[dict[str, Any]] = []
         self.path = path
         self._loop = asyncio.new_event_loop()
-        self._control = Control(path, {"status": self._status, **dict.fromkeys(("say", "session.set"), self._note),
-                                       "conversation.new": self._refuse})  # fmt: skip
+        noted = dict.fromkeys(("say", "session.set", "mute", "unmute"), self._note)
+        actions = {"status": self._status, **noted, "conversation.new": self._refuse}
+        self._control = Control(path, actions)
         self._thread = threading.Thread(target=self._loop.run_forever)
 
     def __enter__(self) -> "Daemon":
@@ -100,6 +101,12 @@ def test_say(daemon: Daemon, capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr() == ("", "")
 
 
+@pytest.mark.parametrize("command", ["mute", "unmute"])
+def test_mute_and_unmute(daemon: Daemon, command: str) -> None:
+    assert cli.main([command]) == 0
+    assert daemon.asked == [{"do": command}]
+
+
 def test_session_set_reads_json_where_it_is_json(daemon: Daemon) -> None:
     values = ["personality=kind=er", "volume=0.5", "on=true", "none=null", 'deep={"a": [1]}', "empty=", "odd=NaN"]
     assert cli.main(["session", "set", *values]) == 0
@@ -139,7 +146,9 @@ def test_watch_prints_a_line_for_each_event_until_the_box_ends(daemon: Daemon, m
 
 
 @pytest.mark.parametrize(
-    "command", [["status"], ["say", "x"], ["session", "set", "a=1"], ["conversation", "new"], ["watch"]], ids=" ".join
+    "command",
+    [["status"], ["say", "x"], ["session", "set", "a=1"], ["conversation", "new"], ["mute"], ["watch"]],
+    ids=" ".join,
 )
 def test_without_a_daemon_it_says_so_and_ends_with_69(
     path: Path, command: list[str], capsys: pytest.CaptureFixture[str]

@@ -2,19 +2,23 @@
 
 import asyncio
 import json
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
 
 from tests.support.house import House, living, now
 from voicebox import __version__, control
+from voicebox.audio.wavfile import WavBackend
 from voicebox.control import socket_path
 from voicebox.core.events import Event, MuteChanged, ReplyAudio, SessionUpdated, Source, TextAsked
-from voicebox.core.state import Phase
+from voicebox.core.scenes import Scene
+from voicebox.core.state import Fault, Phase
 from voicebox.errors import DeviceError, VoiceboxError
 from voicebox.remote import LONGEST_TEXT
 from voicebox.services import lira
@@ -106,6 +110,75 @@ def test_without_a_socket_the_box_works_and_says_so(caplog: pytest.LogCaptureFix
 
     run_virtual(main())
     assert "without it the box works" in caplog.text
+
+
+# --- mute ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_muted_box_records_nothing_and_stays_muted_through_a_restart(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "voicebox")
+
+    async def main(home: str) -> None:
+        environ = {"STATE_DIRECTORY": home, "RUNTIME_DIRECTORY": home}
+        async with asked(environ=environ, watchdog=1.0) as house:
+            blocks = house.app.uplink.ring.end
+            await house.wake()
+            await house.until_phase(Phase.LISTENING)
+            assert await ask(house, "mute") == {"ok": True}
+            assert house.phase is Phase.IDLE
+            status = await ask(house, "status")
+            assert (status["status"], status["muted"]) == ("muted, microphone closed", True)
+            heard = house.app.uplink.ring.end
+            assert heard > blocks
+            await asyncio.sleep(30)
+            assert house.app.uplink.ring.end == heard
+            assert house.app.hearing.trouble() is None
+            assert house.systemd.count("STATUS=muted, microphone closed") == 1
+        async with asked(environ=environ, watchdog=1.0) as house:
+            assert house.systemd.count("READY=1") == 1
+            await asyncio.sleep(30)
+            assert house.app.uplink.ring.end == 0
+            assert house.systemd.count("WATCHDOG=1") >= 25
+            assert [scene for scene in house.lamp.scenes if scene is not Scene.STARTING] == [Scene.MUTED]
+            await ask(house, "unmute")
+            await asyncio.sleep(0.3)  # the engine starts afresh
+            await house.wake()
+            await house.until_phase(Phase.LISTENING)
+            assert house.app.hearing.trouble() is None
+        async with asked(environ=environ) as house:
+            assert not house.app.box.state.muted
+
+    with TemporaryDirectory() as home:
+        run_virtual(main(home))
+    assert [text for text in caplog.messages if "muted" in text and "ready" not in text] == [
+        "muted: the microphone is closed",
+        "muted: the microphone is closed",
+        "no longer muted",
+    ]
+
+
+class Stubborn(WavBackend):
+    """Its microphone is gone when it is opened again, and comes back much later."""
+
+    def capture(self, on: bool) -> None:
+        super().capture(False)
+        if on:
+            asyncio.get_running_loop().call_soon(self._handlers.lost, "microphone", "gone")
+            asyncio.get_running_loop().call_later(60, lambda: WavBackend.capture(self, True))
+
+
+def test_a_card_that_went_while_muted_is_missed_when_it_is_unmuted() -> None:
+    async def main() -> None:
+        async with asked(backend=Stubborn(noise=-75.0), watchdog=1.0) as house:
+            await ask(house, "mute")
+            await asyncio.sleep(10)
+            await ask(house, "unmute")
+            await house.until(lambda: house.app.box.state.fault is Fault.NO_MICROPHONE, 1)
+            await asyncio.sleep(50)
+            assert house.app.hearing.trouble() is None
+            await house.until(lambda: house.app.box.state.fault is None, 30)
+
+    run_virtual(main())
 
 
 # --- written turns -------------------------------------------------------------------------------------------------

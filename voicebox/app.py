@@ -16,7 +16,15 @@ from voicebox.audio.base import MAX_BUFFERED, Handlers
 from voicebox.box import Box, Step
 from voicebox.buttons import Button
 from voicebox.control import AlreadyRunningError, Control, socket_path
-from voicebox.core.events import Device, DeviceLost, DeviceReady, SessionWarning, SpeakerDrained, StopRequested
+from voicebox.core.events import (
+    Device,
+    DeviceLost,
+    DeviceReady,
+    MuteChanged,
+    SessionWarning,
+    SpeakerDrained,
+    StopRequested,
+)
 from voicebox.core.scenes import Scene
 from voicebox.core.state import Phase, State
 from voicebox.detached import Detached
@@ -53,8 +61,8 @@ class App:
         self._load = load
         self._given = given or Parts()
         self.environ = os.environ if self._given.environ is None else self._given.environ
-        self._microphone_works = asyncio.Event()
         self._over = asyncio.Event()  # a successor may take over
+        self._started = asyncio.Event()  # the microphone works, or is not wanted
 
     async def __aenter__(self) -> "App":
         """Open everything. A light or button that cannot be had is said once and left out: no reason to give up."""
@@ -98,7 +106,7 @@ class App:
             keep_warm=settings.session.keep_warm_s,
         )
         self.playback = LeadIn(self.backend.speaker, settings.conversation.playback_lead_ms / 1000, loop)
-        self.box.connect(self.session, self.playback)
+        self.box.connect(self.session, self.playback, self.backend.capture)
         engine = given.detector or await loop.run_in_executor(executor, parts.detector, settings)
         self.listener = WakeListener(engine, self.box.dispatch, executor) if engine else None
         front_end = parts.front_end(settings)
@@ -106,7 +114,7 @@ class App:
         finder = parts.finder(self.adapter)
         self.hearing = Hearing(self.uplink, self.listener, finder, self.box.dispatch, loop, clean)
         self.latency = Latency(loop.time, lambda: self.uplink.started_at)
-        self.box.observers += [self._follow, self._tell_systemd, self._warn]
+        self.box.observers += [self._follow, self._tell_systemd, self._warn, self._keep_mute]
         self.diary = Diary(state / "conversations", settings.diary.days) if settings.diary.enabled else None
         if self.diary is not None:
             note = self.diary.note
@@ -116,6 +124,9 @@ class App:
         self.use_button(settings)
         stack.callback(self._close_button)
         stack.push_async_callback(self.backend.stop)
+        self._mute_kept = state / "muted"
+        if statefile.read(self._mute_kept).strip():
+            self.box.dispatch(MuteChanged(muted=True))
         await self.backend.start(Handlers(self.hearing.block, self._drained, self._device_lost, self._device_ready))
         self.hearing.opened()
 
@@ -223,7 +234,7 @@ class App:
     def _device_ready(self, device: str) -> None:
         if device == Device.MICROPHONE:
             self.hearing.works()
-            self._microphone_works.set()
+            self._started.set()
         self.box.dispatch(DeviceReady(Device(device)))
 
     # what follows the core
@@ -244,6 +255,13 @@ class App:
             _log.info("%s", event.message)
             self.backend.speaker.notify(tones.last_minute())
 
+    def _keep_mute(self, step: Step) -> None:
+        """A muted box stays muted through a restart."""
+        if step.before.muted is not step.after.muted:
+            statefile.write(self._mute_kept, "muted\n" if step.after.muted else "")
+        if step.after.muted:
+            self._started.set()
+
     def _tell_systemd(self, step: Step) -> None:
         before, after = step.before, step.after
         if (before.phase, before.fault, before.muted) != (after.phase, after.fault, after.muted):
@@ -254,7 +272,7 @@ class App:
         self.notifier.status(self.status(self.box.state))
 
     async def _announce_ready(self) -> None:
-        await self._microphone_works.wait()
+        await self._started.wait()
         _give_memory_back()
         self.notifier.ready()
         self.tell()
@@ -273,7 +291,7 @@ class App:
         if state.phase is not Phase.IDLE:
             return f"{state.phase}, service {self.settings.service}"
         if state.muted:
-            return "muted"
+            return "muted, microphone closed"
         wake = self.settings.wake
         names = " or ".join(f'"{_spoken(phrase.model)}"' for phrase in wake.phrases if wake.enabled)
         return f"waiting for {names}" if names else "waiting for the button"

@@ -9,6 +9,7 @@ from typing import Any
 from voicebox.audio.base import Flushed
 from voicebox.core.commands import (
     CancelReply,
+    Capture,
     CloseSession,
     Command,
     FinishReply,
@@ -61,8 +62,8 @@ class Box:
         self._timers: dict[Timer, asyncio.TimerHandle] = {}
         self._dispatching = False
 
-    def connect(self, session: Session, playback: LeadIn) -> None:
-        """The two rooms that themselves need ``dispatch``."""
+    def connect(self, session: Session, playback: LeadIn, capture: Callable[[bool], None]) -> None:
+        """The rooms that themselves need ``dispatch``. ``capture`` opens and closes the microphone."""
         self._perform: dict[type[Command], Callable[[Any], object]] = {
             OpenSession: lambda _: session.open(),
             CloseSession: lambda _: session.close(),
@@ -74,6 +75,7 @@ class Box:
             FinishReply: lambda c: playback.finish(c.reply_id),
             Flush: lambda c: self._flush(playback, c),
             SetTimer: self._set_timer,
+            Capture: lambda c: capture(c.on),
         }
 
     def dispatch(self, event: Event) -> None:
@@ -142,5 +144,7 @@ class Box:
             level = logging.INFO if after.fault is None else logging.WARNING
             text = str(after.fault or "fault is over")
             _log.log(level, "%s", f"{text}: {why}" if why and after.fault else text, extra=fields)
+        if before.muted is not after.muted:
+            _log.info("muted: the microphone is closed" if after.muted else "no longer muted", extra=fields)
         if not isinstance(event, TOO_MANY):
             _log.debug("%r", event, extra=fields)

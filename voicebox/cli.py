@@ -68,6 +68,8 @@ def _parser() -> argparse.ArgumentParser:
     session.add_argument(
         "values", nargs="+", type=_key_and_value, metavar="KEY=VALUE", help="VALUE as JSON, or else as plain text"
     )
+    command("mute", _mute, "close the microphone, until it is unmuted; also through restarts")
+    command("unmute", _mute, "open the microphone again")
     conversation = command("conversation", _conversation_new, "begin a new conversation with the next thing said")
     conversation.add_argument("action", choices=["new"])
     command("watch", _watch, "print what happens, one JSON object per line, until Ctrl-C")
@@ -291,6 +293,10 @@ def _key_and_value(text: str) -> tuple[str, Any]:
         return key, json.loads(value, parse_constant=str)
     except ValueError:
         return key, value
+
+
+def _mute(options: argparse.Namespace) -> None:
+    _ask({"do": options.name})
 
 
 def _conversation_new(_options: argparse.Namespace) -> None:

@@ -13,6 +13,7 @@ from voicebox.core.state import Phase, State
 from voicebox.uplink import Uplink, WakeListener
 
 DEAF_AFTER = 2.0  # seconds without a microphone block
+OPENING = 10.0  # seconds a microphone may take to deliver after it was closed
 RECOVERY_LIMIT = 600.0  # seconds a lost microphone may be awaited before systemd is to restart us
 
 SEARCHED = (Phase.CONNECTING, Phase.LISTENING)
@@ -100,6 +101,7 @@ class Hearing:
         self._began: SpeechStarted | None = None  # of those who spoke last
         self._last_block = loop.time()
         self._lost_since: float | None = None
+        self._closed = False  # the box is muted
 
     def block(self, block: Block) -> None:
         """The next microphone block."""
@@ -118,6 +120,9 @@ class Hearing:
         """The core has decided: search for speech while it listens, from where its window begins."""
         if self._listener is not None:
             self._listener.muted = state.muted
+        if state.muted is not self._closed:
+            self._closed = state.muted
+            self._lost_since, self._last_block = None, self._loop.time() + OPENING - DEAF_AFTER
         wanted = state.phase in SEARCHED and state.window is not None
         if wanted and not self._wanted and state.window is not None:
             since = self._uplink.ring.end if state.window.since is None else state.window.since
@@ -145,12 +150,12 @@ class Hearing:
         return self._searching and self._finder.speaking
 
     def trouble(self) -> str | None:
-        """None while the box hears, or is known to be waiting for its microphone; else what is wrong."""
+        """None while the box hears, is muted, or is known to be waiting for its microphone; else what is wrong."""
         now = self._loop.time()
-        if self._lost_since is not None:
+        if self._lost_since is not None and not self._closed:
             waited = now - self._lost_since
             return f"no microphone for more than {RECOVERY_LIMIT:.0f} s" if waited > RECOVERY_LIMIT else None
-        if now - self._last_block > DEAF_AFTER:
+        if now - self._last_block > DEAF_AFTER and not self._closed:
             return "the microphone delivers nothing"
         if self._listener is not None and self._listener.stuck(now):
             return "the wake word engine does not answer"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from voicebox import __version__
 from voicebox.box import TOO_MANY, Step
 from voicebox.control import Action, Answer, Request
-from voicebox.core.events import TextAsked
+from voicebox.core.events import MuteChanged, TextAsked
 from voicebox.errors import VoiceboxError
 from voicebox.redact import remember
 from voicebox.wire import parse_object
@@ -27,6 +27,8 @@ def actions(app: "App") -> dict[str, Action]:
         "conversation.new": lambda request: _new(app, request),
         "reload": lambda request: _reload(app, request),
         "secret.renew": lambda request: _renew(app, request),
+        "mute": lambda _: _mute(app, muted=True),
+        "unmute": lambda _: _mute(app, muted=False),
     }
 
 
@@ -90,6 +92,11 @@ def _set(app: "App", request: Request) -> Answer:
     if not app.session.connected:
         raise VoiceboxError("no session is open: settings of a session can be changed while somebody talks to it")
     app.session.update(values)
+    return {}
+
+
+def _mute(app: "App", *, muted: bool) -> Answer:
+    app.box.dispatch(MuteChanged(muted))
     return {}
 
 

@@ -19,10 +19,12 @@ class FakeStream:
         self.outage = Outage()
         self.broken = False
         self.restart_wanted = False
+        self.wanted = True
         self.is_open = False
         self.refusals = list(refusals)
         self.opened = threading.Semaphore(0)
         self.restarted = threading.Semaphore(0)
+        self.closed = threading.Semaphore(0)
 
     def open(self, audio: Any) -> None:  # noqa: ANN401  # stands for a pyaudio.PyAudio
         assert audio.alive
@@ -36,7 +38,9 @@ class FakeStream:
         self.restarted.release()
 
     def close(self) -> None:
-        self.is_open = False
+        if self.is_open:
+            self.is_open = False
+            self.closed.release()
 
 
 class FakeAudio:
@@ -129,6 +133,36 @@ def test_broken_stream_is_reopened_and_the_working_one_left_alone() -> None:
         assert mic.opened.acquire(timeout=5)
         assert FakeAudio.made == 1
         assert not speaker.opened.acquire(blocking=False)
+
+
+def test_a_stream_that_is_not_wanted_is_closed_and_opened_again_beside_the_working_one() -> None:
+    mic, speaker = impatient("microphone"), impatient("speaker")
+    mic.wanted = False
+    with Kept(mic, speaker) as kept:
+        assert speaker.opened.acquire(timeout=5)
+        assert kept.first == [None]
+        for _ in range(3):
+            mic.wanted = True
+            kept.keeper.wake()
+            assert mic.opened.acquire(timeout=5)
+            mic.wanted = False
+            kept.keeper.wake()
+            assert mic.closed.acquire(timeout=5)
+        assert FakeAudio.made == 1
+        assert not speaker.opened.acquire(blocking=False)
+    assert kept.lost == []
+
+
+def test_a_working_stream_is_interrupted_for_another_only_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
+    mic, speaker = impatient("microphone", *[OSError("busy")] * 3), impatient("speaker")
+    with Kept(speaker, mic):
+        assert mic.opened.acquire(timeout=5)
+        assert FakeAudio.made == 1
+        monkeypatch.setattr(room, "_RENEW", 0.0)
+        mic.refusals += [OSError("busy")] * 2
+        mic.broken = True
+        assert mic.opened.acquire(timeout=5)
+        assert FakeAudio.made == 3
 
 
 def test_sleeping_stream_is_woken_at_once() -> None:

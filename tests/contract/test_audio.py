@@ -470,6 +470,58 @@ class TestDuck:
         box.run(test)
 
 
+class TestCapture:
+    def test_closed_it_delivers_nothing_and_its_position_never_goes_back(self, box: Box) -> None:
+        async def test(box: Box) -> None:
+            await box.until(lambda: len(box.blocks) >= 10)
+            box.backend.capture(False)
+            box.ready.clear()
+            heard, position = len(box.blocks), box.backend.position
+            await box.listen(24_000)
+            assert len(box.blocks) == heard
+            assert box.backend.position >= position
+            assert box.microphone_in_use() is False
+            opened = box.backend.position
+            box.backend.capture(True)
+            await box.until(lambda: len(box.blocks) >= heard + 10)
+            assert box.microphone_in_use() is True
+            positions = [block.position for block in box.blocks]
+            assert all(b - a >= BLOCK for a, b in itertools.pairwise(positions))
+            assert abs(positions[heard] - opened) < 16_000  # what is said now is known from what was said before
+            assert positions[heard] - positions[heard - 1] > 12_000
+            assert box.ready == ["microphone"]
+            assert box.lost == []
+
+        box.run(test)
+
+    def test_replies_are_heard_meanwhile(self, box: Box) -> None:
+        reply = noise(0.5, seed=20)
+
+        async def test(box: Box) -> None:
+            box.backend.speaker.play(1, reply.tobytes())
+            box.backend.speaker.finish(1)
+            box.backend.capture(False)
+            await box.listen(4_800)
+            box.backend.capture(True)
+            await box.until(lambda: box.drained == [1])
+            await box.listen(2_400)
+            find(reply, box.heard())
+
+        box.run(test)
+
+    def test_closed_before_the_start_it_is_never_opened(self, box: Box) -> None:
+        async def test(box: Box) -> None:
+            await box.listen(12_000)
+            assert (box.blocks, box.ready, box.lost) == ([], ["speaker"], [])
+            assert box.microphone_in_use() is False
+            box.backend.capture(True)
+            await box.until(lambda: len(box.blocks) >= 3)
+            assert box.ready == ["speaker", "microphone"]
+
+        box.deaf = True
+        box.run(test)
+
+
 class TestStop:
     def test_ends_within_a_second_twice_and_nothing_comes_after(self, box: Box) -> None:
         async def test(box: Box) -> None:

@@ -4,6 +4,7 @@ always hold. Immutable, so that a test can also walk every state there is."""
 from dataclasses import dataclass, field, replace
 
 from voicebox.core.commands import (
+    Capture,
     CloseSession,
     Command,
     FinishReply,
@@ -60,6 +61,7 @@ class Model:
     speaker: Speaker = Speaker()
     timers: frozenset[Timer] = frozenset()
     session_wanted: bool = False
+    captures: bool = True
 
     @staticmethod
     def of(policy: Policy) -> "Model":
@@ -77,7 +79,7 @@ class Model:
         return after
 
     def _perform(self, state: State, commands: tuple[Command, ...]) -> "Model":
-        speaker, timers, wanted = self.speaker, self.timers, self.session_wanted
+        speaker, timers, wanted, captures = self.speaker, self.timers, self.session_wanted, self.captures
         for command in commands:
             match command:
                 case Play(reply_id=reply_id):
@@ -91,18 +93,19 @@ class Model:
                 case SetTimer(timer=timer, seconds=seconds):
                     assert seconds is None or seconds > 0
                     timers = timers - {timer} if seconds is None else timers | {timer}
-                case OpenSession():
-                    wanted = True
-                case CloseSession():
-                    wanted = False
+                case OpenSession() | CloseSession():
+                    wanted = isinstance(command, OpenSession)
+                case Capture(on=on):
+                    captures = on
                 case _:
                     pass
-        return Model(state, speaker, timers, wanted)
+        return Model(state, speaker, timers, wanted, captures)
 
     def check(self) -> None:
         """What holds in every state."""
         state = self.state
         assert 0 <= state.floor <= state.newest
+        assert self.captures is not state.muted, "the microphone is open though the box is muted, or the reverse"
         if state.muted or Device.MICROPHONE in state.lost:
             assert state.window is None, "the microphone is open though it must not, or cannot, be"
         if state.window is not None and state.window.since is not None:

@@ -5,6 +5,7 @@ import pytest
 from tests.core.story import AT, FULL, LATER, LISTENING, PCM, PHASE_TIMER, POLICY, SPEAKING, THINKING, Story, wake
 from voicebox.core.commands import (
     CancelReply,
+    Capture,
     CloseSession,
     FinishReply,
     Flush,
@@ -180,6 +181,30 @@ def test_mute_ends_what_needs_the_microphone(events: tuple[Event, ...]) -> None:
     story = Story(*events, MuteChanged(muted=True))
     assert (story.phase, story.window) == (Phase.IDLE, None)
     assert scene(story.state) is Scene.MUTED
+
+
+def test_muting_closes_the_microphone_first_of_all_and_once() -> None:
+    story = Story(*LISTENING, MuteChanged(muted=True))
+    assert story.commands[0] == Capture(on=False)
+    assert story.told(CloseSession)
+    assert story.then(MuteChanged(muted=True)).commands == []
+    assert story.then(MuteChanged(muted=False)).commands == [Capture(on=True)]
+    assert story.then(MuteChanged(muted=False)).commands == []
+
+
+def test_of_a_closed_microphone_nobody_knows_whether_it_is_there() -> None:
+    story = Story(DeviceLost(Device.MICROPHONE, "gone"), DeviceLost(Device.SPEAKER, "gone"), MuteChanged(muted=True))
+    assert story.state.lost == {Device.SPEAKER}
+    assert scene(story.state) is Scene.NO_SPEAKER
+    late = story.then(DeviceLost(Device.MICROPHONE, "this comes late"))
+    assert (late.state.lost, late.commands) == (frozenset({Device.SPEAKER}), [])
+    opened = late.then(MuteChanged(muted=False)).then(DeviceLost(Device.MICROPHONE, "still gone"))
+    assert scene(opened.state) is Scene.NO_MICROPHONE
+
+
+def test_muting_hides_no_other_fault() -> None:
+    story = Story(wake(), SessionEnded("refused", Category.AUTH), MuteChanged(muted=True))
+    assert story.state.fault is Fault.REFUSED
 
 
 def test_a_reply_is_heard_to_its_end_though_muted() -> None:

@@ -34,6 +34,7 @@ class Box(ABC):
         self.lost: list[tuple[str, str]] = []
         self.ready: list[str] = []
         self._changed = asyncio.Event()
+        self.deaf = False  # the microphone is closed from the start
 
     @property
     def handlers(self) -> Handlers:
@@ -58,6 +59,10 @@ class Box(ABC):
             while not happened():
                 self._changed.clear()
                 await self._changed.wait()
+
+    @abstractmethod
+    def microphone_in_use(self) -> bool:
+        """Whether the world sees the microphone's device open."""
 
     def mic(self) -> Samples:
         return np.frombuffer(b"".join(block.pcm for block in self.blocks), np.int16)
@@ -91,9 +96,11 @@ class Box(ABC):
         """Until this many more samples have left the speaker."""
 
     async def _started(self, test: Callable[["Box"], Awaitable[None]]) -> None:
+        if self.deaf:
+            self.backend.capture(False)
         await self.backend.start(self.handlers)
         try:
-            await self.until(lambda: {"microphone", "speaker"} <= set(self.ready))
+            await self.until(lambda: ({"speaker"} if self.deaf else {"microphone", "speaker"}) <= set(self.ready))
             await test(self)
         finally:
             await self.backend.stop()
@@ -112,6 +119,10 @@ class WavBox(Box):
             await self._started(test)
 
         run_virtual(main())
+
+    def microphone_in_use(self) -> bool:
+        captures: bool = self.backend._captures
+        return captures
 
     async def say(self, samples: Samples) -> None:
         self.backend.say(samples)
@@ -149,7 +160,9 @@ class PulseBox(Box):
             except AssertionError:
                 if not attempts_left or not self._starved:
                     raise
+                deaf = self.deaf
                 self.__init__(self.pulse)  # type: ignore[misc]  # the same box as new
+                self.deaf = deaf
             else:
                 return
 
@@ -169,6 +182,9 @@ class PulseBox(Box):
     def _watched(self, *arguments: Any) -> tuple[bytes | None, int]:
         self._calls.append(time.monotonic())
         return self._called(*arguments)
+
+    def microphone_in_use(self) -> bool:
+        return self.pulse.records("mic.monitor")
 
     async def say(self, samples: Samples) -> None:
         await asyncio.to_thread(self.pulse.say, samples)

@@ -98,6 +98,15 @@ class PulseServer:
             ["pactl", *arguments], env={**os.environ, **self.env}, capture_output=True, check=False, timeout=10
         )
 
+    def records(self, source: str) -> bool:
+        """Whether some program has this source open."""
+        sources = [line.split("\t") for line in self._listed("sources")]
+        number = next((fields[0] for fields in sources if fields[1] == source), None)
+        return any(line.split("\t")[1] == number for line in self._listed("source-outputs"))
+
+    def _listed(self, what: str) -> list[str]:
+        return self.control("list", "short", what).stdout.decode().splitlines()
+
     def say(self, pcm: NDArray[np.int16]) -> None:
         """Play 16 kHz speech into the microphone; returns when PulseAudio has played it all."""
         self._pacat("mic", MIC_RATE, pcm)

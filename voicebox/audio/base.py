@@ -115,6 +115,12 @@ class Backend(Protocol):
     async def stop(self) -> None:
         """Close everything within 1 s; no callback comes after it. Safe to call twice and before ``start``."""
 
+    def capture(self, on: bool) -> None:
+        """Close the microphone's device (False), or open it again: ``ready`` follows, or ``lost``,
+        but never from within this call. Before ``start`` it
+        says whether the microphone is to be opened at all. Once this has closed it no block is delivered, and ``lost``
+        is not called for it."""
+
     @property
     def position(self) -> int:
-        """Microphone position now: the number of samples delivered so far."""
+        """Microphone position now: the end of the newest block; while there are none it goes on by the clock."""

@@ -38,6 +38,8 @@ class Stream(Protocol):
     """Set by others: no callbacks come any more; the keeper is to close it."""
     restart_wanted: bool
     """Set by others: the stream has ended itself and is needed again."""
+    wanted: bool
+    """Set by others: whether it is to be open at all."""
 
     @property
     def is_open(self) -> bool: ...
@@ -107,17 +109,23 @@ class Keeper:
 
     def _round(self, opener: Callable[[Stream], None] | None = None) -> None:
         for stream in self._streams:
-            if stream.broken:
+            if not stream.wanted:
+                stream.close()
+                stream.broken = False
+                stream.outage = Outage()
+            elif stream.broken:
                 stream.close()
                 stream.broken = False
                 stream.outage = Outage(retry_at=time.monotonic() + _FIRST_PAUSE)
             elif stream.restart_wanted and stream.is_open:
                 self._restart(stream)
-        if any(not stream.is_open and time.monotonic() >= stream.outage.retry_at for stream in self._streams):
+        if any(time.monotonic() >= stream.outage.retry_at for stream in self._missing()):
             self._renew()
-            for stream in self._streams:
-                if not stream.is_open:
-                    (opener or self._open)(stream)
+            for stream in self._missing():
+                (opener or self._open)(stream)
+
+    def _missing(self) -> list[Stream]:
+        return [stream for stream in self._streams if stream.wanted and not stream.is_open]
 
     def _restart(self, stream: Stream) -> None:
         try:
@@ -127,10 +135,13 @@ class Keeper:
             self._failed(stream, f'{stream.setting} = "{stream.name}" does not start again: {error}')
 
     def _renew(self) -> None:
-        """PortAudio's list of devices is frozen until all of it is closed: begin anew where that may help."""
+        """PortAudio's list of devices is frozen until all of it is closed: begin anew where that may help. What
+        works is interrupted only if cards have come or gone, or now and then when nothing else has helped."""
         cards = _CARDS.read_text(encoding="utf-8") if _CARDS.exists() else ""
         working = any(stream.is_open for stream in self._streams)
-        if self._audio and working and cards == self._cards and time.monotonic() - self._renewed < _RENEW:
+        refused = any(stream.outage.told for stream in self._missing())
+        overdue = refused and time.monotonic() - self._renewed >= _RENEW
+        if self._audio and working and cards == self._cards and not overdue:
             return
         self._disconnect()
         self._audio, self._cards, self._renewed = self._connect(), cards, time.monotonic()

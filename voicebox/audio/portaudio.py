@@ -13,7 +13,7 @@ from contextlib import suppress
 from typing import Any
 
 from voicebox.audio import alsa, devices
-from voicebox.audio.base import BLOCK, Block, DeviceInfo, Handlers
+from voicebox.audio.base import BLOCK, CAPTURE_RATE, Block, DeviceInfo, Handlers
 from voicebox.audio.keeper import Keeper
 from voicebox.audio.playback import Playback
 from voicebox.audio.streams import PERIOD, Microphone, Speaker, Stream, connect, ports
@@ -54,12 +54,21 @@ class PortAudioBackend:
         )
         self._spk = Speaker(output_name, self._playback, self._announce, period)
         self._streams: tuple[Stream, ...] = (self._mic, self._spk)
-        self._position = 0
+        self._position = self._end = 0  # microphone position now, and of the end of the newest block
+        self._delivered_at = 0.0  # when the newest block came; 0: never
         self._running = False
 
     @property
     def position(self) -> int:
+        silence = time.monotonic() - self._delivered_at
+        if self._delivered_at and silence > _WATCH:
+            self._position = max(self._position, self._end + round(silence * CAPTURE_RATE))
         return self._position
+
+    def capture(self, on: bool) -> None:
+        self._mic.wanted = on
+        if self._running:
+            self._keeper.wake()
 
     async def start(self, handlers: Handlers) -> None:
         alsa.hush()
@@ -76,7 +85,7 @@ class PortAudioBackend:
             await asyncio.wait_for(asyncio.shield(self._opened), _OPEN_LIMIT)
         except TimeoutError:  # a card hangs while it is opened
             for stream in self._streams:
-                if not stream.is_open:
+                if stream.wanted and not stream.is_open:
                     handlers.lost(stream.kind, f'{stream.setting} = "{stream.name}" does not answer; waiting for it.')
         except ConfigError:
             await self.stop()
@@ -98,10 +107,10 @@ class PortAudioBackend:
             self._loop.call_soon_threadsafe(self._if_running, callback, *arguments)
 
     def _lost(self, kind: str, message: str) -> None:
-        self._post(self._handlers.lost, kind, message)
+        self._post(self._report, self._handlers.lost, kind, message)
 
     def _announce(self, kind: str) -> None:
-        self._post(self._handlers.ready, kind)
+        self._post(self._report, self._handlers.ready, kind)
 
     def _settle(self, error: ConfigError | None) -> None:
         self._post(self._set_opened, error)
@@ -124,6 +133,10 @@ class PortAudioBackend:
         if self._running:
             callback(*arguments)
 
+    def _report(self, handler: Callable[..., None], kind: str, *message: str) -> None:
+        if kind != self._mic.kind or self._mic.wanted:  # else it comes late: the microphone has been closed
+            handler(kind, *message)
+
     def _set_opened(self, error: ConfigError | None) -> None:
         if error is None:
             self._opened.set_result(None)
@@ -131,8 +144,11 @@ class PortAudioBackend:
             self._opened.set_exception(error)
 
     def _deliver(self, block: Block) -> None:
-        self._position = block.position + BLOCK
-        self._handlers.block(block)
+        if self._mic.wanted:  # else it was on its way when the microphone was closed
+            self._end = block.position + BLOCK
+            self._position = max(self._position, self._end)
+            self._delivered_at = time.monotonic()
+            self._handlers.block(block)
 
     def _await_drained(self, reply_id: int, when: float) -> None:
         self._loop.call_later(max(0.0, when - time.monotonic()) + PERIOD, self._drained, reply_id)

@@ -61,6 +61,7 @@ class Stream:
         self.beat = 0.0
         self.broken = False
         self.restart_wanted = False
+        self.wanted = True
         self.outage = Outage()
         self.channels = 1
         self.card_rate = self.rate
@@ -70,7 +71,7 @@ class Stream:
         return self._stream is not None and not self.broken
 
     def stalled(self) -> bool:
-        return self.is_open and time.monotonic() - self.beat > _STALLED
+        return self.wanted and self.is_open and time.monotonic() - self.beat > _STALLED
 
     def open(self, audio: pyaudio.PyAudio) -> None:
         """Raises NotFound, ConfigError, or OSError if the card takes none of the formats we can live with."""

@@ -144,6 +144,8 @@ class WavBackend:
         self._coming = np.zeros(0, np.int32)  # what the microphone will hear from ``position`` on
         self._heard = bytearray()
         self._timer: asyncio.TimerHandle | None = None
+        self._captures = True
+        self._announced = False
         if input is not None:
             self.say(read_wav(input, CAPTURE_RATE))
 
@@ -191,6 +193,10 @@ class WavBackend:
         self._coming[first : first + speech.size] += speech
         return self.position + first
 
+    def capture(self, on: bool) -> None:
+        self._announced = self._announced and on
+        self._captures = on
+
     async def start(self, handlers: Handlers) -> None:
         self._loop = asyncio.get_running_loop()
         self._handlers = handlers
@@ -217,10 +223,15 @@ class WavBackend:
         self._timer = self._schedule()
         self.speaker.advance()
         block = Block(self.position, sound.to_bytes(self._next()))
-        self._heard += block.pcm
-        self._handlers.block(block)
-        if self._ticks == 1:
+        if self._captures:
+            self._heard += block.pcm
+            self._handlers.block(block)
+        else:
+            self._heard += bytes(2 * BLOCK)
+        if self._captures and not self._announced:
+            self._announced = True
             self._handlers.ready("microphone")
+        if self._ticks == 1:
             self._handlers.ready("speaker")
 
     def _next(self) -> Samples:

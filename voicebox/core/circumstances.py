@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from voicebox.core.commands import (
+    Capture,
     ForgetSpeech,
 )
 from voicebox.core.events import (
@@ -20,6 +21,7 @@ from voicebox.core.moves import (
     all_sent,
     device_fault,
     finish,
+    finish_after,
     listen,
     show,
     stay,
@@ -88,14 +90,22 @@ def complaint(state: State, event: ServiceError) -> Outcome:
 
 
 def mute(state: State, event: MuteChanged) -> Outcome:
-    """Muting ends what needs the microphone; a reply is heard to its end."""
-    muted = replace(state, muted=event.muted, window=None if event.muted else state.window)
+    """Muting closes the microphone and ends what needs it; a reply is heard to its end."""
+    if event.muted == state.muted:
+        return state, ()
+    lost = state.lost - {Device.MICROPHONE}  # of a closed one nobody knows; it is found out when it is opened
+    fault = device_fault(lost) if state.fault is Fault.NO_MICROPHONE else state.fault
+    window = None if event.muted else state.window
+    changed = replace(state, muted=event.muted, lost=lost, fault=fault, window=window)
+    capture = Capture(not event.muted)
     if event.muted and state.phase in (Phase.CONNECTING, Phase.LISTENING) and not state.written:
-        return finish(muted)
-    return muted, ()
+        return finish_after((capture,), changed)
+    return changed, (capture,)
 
 
 def device_lost(state: State, event: DeviceLost) -> Outcome:
+    if event.device is Device.MICROPHONE and state.muted:  # it is closed: this comes late
+        return state, ()
     lost = state.lost | {event.device}
     state, shown = show(replace(state, lost=lost), device_fault(lost) or Fault.NO_SPEAKER)
     listening = state.phase in (Phase.CONNECTING, Phase.LISTENING) and not state.written

@@ -66,6 +66,13 @@ class UpdateSession(Command):
 
 
 @dataclass(frozen=True, slots=True)
+class Capture(Command):
+    """Open the microphone, or close it: while it is closed the device itself records nothing."""
+
+    on: bool
+
+
+@dataclass(frozen=True, slots=True)
 class SetTimer(Command):
     """Start ``timer`` anew, or stop it (``seconds`` None)."""
 
