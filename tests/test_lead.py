@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 
 from tests.support.gpio import ManualLoop
 from voicebox.audio.base import PLAYBACK_RATE, Flushed
-from voicebox.lead import LeadIn
-from voicebox.settings.schema import Conversation
+from voicebox.lead import AGAIN, MOST, Lead, LeadIn
+from voicebox.services.base import discover
 
 
 class Card:
@@ -17,6 +17,7 @@ class Card:
         self.calls: list[tuple[str, int, bytes]] = []
         self.buffered = 0.0
         self.playing = (0, 0)
+        self.dry = 0.0
         self.underruns = 0
 
     def play(self, reply_id: int, pcm: bytes) -> None:
@@ -47,18 +48,26 @@ class Card:
         return b"".join(pcm for what, reply, pcm in self.calls if what == "play" and reply == reply_id)
 
 
-def lead_in(seconds: float = 0.35) -> tuple[LeadIn, Card, ManualLoop]:
+def lead_in(seconds: float = 0.35, most: float = MOST) -> tuple[LeadIn, Card, ManualLoop]:
     card, loop = Card(), ManualLoop()  # type: ignore[abstract]  # the part that timers need
-    return LeadIn(card, seconds, loop), card, loop
+    return LeadIn(card, Lead(seconds, most=most), loop), card, loop
 
 
 def sound(milliseconds: int, value: int = 1) -> bytes:
     return bytes([value, 0]) * (PLAYBACK_RATE * milliseconds // 1000)
 
 
-def test_lira_45_the_vendors_gaps_can_be_covered() -> None:
-    assert Conversation().playback_lead_ms >= 350
-    assert Conversation(playback_lead_ms=400).playback_lead_ms == 400
+LEADS = {"lira": 0.35, "liku": 0.2, "nextevi": 0.2, "zeebee": 0.3}
+
+
+@pytest.mark.parametrize("service", sorted(LEADS))
+def test_each_services_own_pauses_are_covered(service: str) -> None:
+    """LIRA-45, LIKU-43, EVI-80: what their vendors measured or ask for."""
+    capabilities = discover()[service].Service.capabilities
+    assert capabilities.lead >= LEADS[service]
+    lead, card, _ = lead_in(capabilities.lead)
+    lead.play(1, sound(round(LEADS[service] * 1000) - 1))
+    assert card.calls == []
 
 
 def test_a_reply_begins_once_enough_is_gathered() -> None:
@@ -91,12 +100,112 @@ def test_the_end_of_a_short_reply_releases_it() -> None:
     assert loop.pending == 0
 
 
-def test_once_a_reply_sounds_nothing_is_held_back_even_after_an_underrun() -> None:
+def test_once_a_reply_sounds_nothing_is_held_back_while_it_does() -> None:
     lead, card, _ = lead_in()
     lead.play(1, sound(350))
-    card.buffered = 0.0
+    card.buffered = 0.0  # the card itself still has some
     lead.play(1, sound(20))
     assert card.calls[-1] == ("play", 1, sound(20))
+
+
+def test_of_a_reply_that_ran_dry_a_little_is_gathered_again() -> None:
+    lead, card, loop = lead_in()
+    lead.play(1, sound(350))
+    card.buffered, card.dry = 0.0, 0.1
+    lead.play(1, sound(20))
+    assert card.heard(1) == sound(350)
+    lead.play(1, sound(110))
+    assert card.heard(1) == sound(350 + 130)
+    assert loop.pending == 0
+    card.dry = 0.0
+    lead.play(1, sound(20))
+    assert card.heard(1) == sound(350 + 150)
+
+
+def test_what_is_gathered_again_is_not_waited_for_for_ever() -> None:
+    lead, card, loop = lead_in()
+    lead.play(1, sound(350))
+    card.buffered, card.dry = 0.0, 0.1
+    lead.play(1, sound(20))
+    loop.advance(AGAIN + 0.001)
+    assert card.heard(1) == sound(370)
+
+
+def test_the_end_releases_what_is_gathered_again() -> None:
+    lead, card, _ = lead_in()
+    lead.play(1, sound(350))
+    card.buffered, card.dry = 0.0, 0.1
+    lead.play(1, sound(20))
+    lead.finish(1)
+    assert card.calls[-2:] == [("play", 1, sound(20)), ("finish", 1, b"")]
+
+
+def test_a_flush_drops_what_is_gathered_again() -> None:
+    lead, card, _ = lead_in()
+    lead.play(1, sound(350))
+    card.buffered, card.dry = 0.0, 0.1
+    lead.play(1, sound(20))
+    assert lead.flush(1).discarded == 480
+    assert card.heard(1) == sound(350)
+
+
+def reply(lead: LeadIn, card: Card, number: int, dry: float = 0.0) -> None:
+    """A reply of 2 s; after half of it, silence for ``dry`` seconds."""
+    card.buffered = 0.0
+    lead.play(number, sound(1000))
+    card.dry = dry
+    lead.play(number, sound(1000))
+    card.dry = 0.0
+    lead.finish(number)
+
+
+def test_the_lead_grows_by_what_was_missing_and_forgets_it_slowly() -> None:
+    lead, card, _ = lead_in(0.12)
+    reply(lead, card, 1, dry=0.1)
+    assert lead.lead == pytest.approx(0.22)
+    reply(lead, card, 2)
+    assert lead.lead == pytest.approx(0.217)
+    for number in range(3, 200):
+        reply(lead, card, number)
+    assert 0.12 < lead.lead < 0.121
+    card.buffered = 0.0
+    lead.play(200, sound(119))
+    assert card.heard(200) == b""
+
+
+def test_a_short_silence_makes_it_grow_as_well() -> None:
+    lead, card, _ = lead_in(0.12)
+    reply(lead, card, 1, dry=0.001)
+    assert lead.lead == pytest.approx(0.2)
+
+
+def test_the_lead_stays_within_bounds_whatever_the_network_does() -> None:
+    lead, card, _ = lead_in(0.12)
+    reply(lead, card, 1, dry=30.0)
+    assert lead.lead == pytest.approx(0.24)
+    for number in range(2, 20):
+        reply(lead, card, number, dry=30.0)
+    assert lead.lead == MOST
+
+
+def test_a_lead_that_the_owner_set_stays() -> None:
+    lead, card, _ = lead_in(0.12, most=0.12)
+    reply(lead, card, 1, dry=0.1)
+    assert lead.lead == 0.12
+
+
+def test_what_is_cut_is_no_sign_of_a_good_network() -> None:
+    lead, card, _ = lead_in(0.12)
+    reply(lead, card, 1, dry=0.1)
+    grown = lead.lead
+    lead.play(2, sound(1000))
+    lead.flush(2)
+    lead.finish(3)  # of which nothing came
+    assert lead.lead == grown
+    card.buffered = 0.0
+    lead.play(4, sound(1000))
+    lead.finish(4)
+    assert lead.lead < grown
 
 
 def test_while_the_speaker_is_busy_the_next_reply_follows_without_a_pause() -> None:
@@ -156,19 +265,22 @@ def test_without_a_lead_everything_passes_at_once() -> None:
     assert loop.pending == 0
 
 
-PIECES = st.lists(st.tuples(st.integers(1, 3), st.integers(1, 300), st.floats(0, 0.5)), min_size=1, max_size=20)
+DRY = st.sampled_from([0.0, 0.0, 0.05, 1.0])
+PIECES = st.lists(st.tuples(st.integers(1, 3), st.integers(1, 300), st.floats(0, 0.5), DRY), min_size=1, max_size=20)
 
 
 @given(PIECES)
 @settings(deadline=None)
-def test_all_that_is_played_arrives_once_and_in_order(pieces: list[tuple[int, int, float]]) -> None:
+def test_all_that_is_played_arrives_once_and_in_order(pieces: list[tuple[int, int, float, float]]) -> None:
     """EVI-80: what comes down is buffered.
 
     Replies in rising order, each piece marked by its number, whatever the times between them."""
     lead, card, loop = lead_in()
     pieces.sort(key=lambda piece: piece[0])
     meant = dict.fromkeys((1, 2, 3), b"")
-    for number, (reply, milliseconds, pause) in enumerate(pieces):
+    for number, (reply, milliseconds, pause, dry) in enumerate(pieces):
+        card.dry = dry
+        card.buffered *= not dry
         meant[reply] += sound(milliseconds, number + 1)
         lead.play(reply, sound(milliseconds, number + 1))
         loop.advance(pause)

@@ -105,7 +105,7 @@ class App:
             exchange=web.exchange,
             keep_warm=settings.session.keep_warm_s,
         )
-        self.playback = LeadIn(self.backend.speaker, settings.conversation.playback_lead_ms / 1000, loop)
+        self.playback = LeadIn(self.backend.speaker, parts.lead(settings, self.adapter), loop)
         self.box.connect(self.session, self.playback, self.backend.capture)
         engine = given.detector or await loop.run_in_executor(executor, parts.detector, settings)
         self.listener = WakeListener(engine, self.box.dispatch, executor) if engine else None

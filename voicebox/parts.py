@@ -18,6 +18,7 @@ from voicebox.core.state import Policy
 from voicebox.errors import AuthError, ConfigError, DeviceError
 from voicebox.hearing import GateFinder, SpeechFinder, UtteranceFinder
 from voicebox.keepsakes import Keepsakes
+from voicebox.lead import Lead
 from voicebox.lights.base import Light, LightOptions, open_light
 from voicebox.services.base import Adapter, Sound, discover
 from voicebox.settings import SIMULATOR, Settings
@@ -58,6 +59,13 @@ def policy(settings: Settings, adapter: Adapter) -> Policy:
         reply_timeout=conversation.reply_timeout_s,
         stall_timeout=conversation.stall_timeout_s,
     )
+
+
+def lead(settings: Settings, adapter: Adapter) -> Lead:
+    """How much of a reply is gathered before it sounds: as the owner says, else as the service needs and more if the
+    network does."""
+    fixed = settings.playback.lead_ms
+    return Lead(adapter.capabilities.lead) if fixed is None else Lead(fixed / 1000, most=fixed / 1000)
 
 
 def light(settings: Settings, loop: asyncio.AbstractEventLoop) -> Light:

@@ -67,6 +67,7 @@ def _status(app: "App", _request: Request) -> Answer:
         "minutes_left": None if left == float("inf") else round(left / 60, 1),
         "latency_ms": dict(app.latency.marks),
         "uplink": {"sent": app.uplink.counts.sent, "dropped": app.uplink.counts.dropped},
+        "lead_ms": round(app.playback.lead * 1000),
         "underruns": app.backend.speaker.underruns,
     }
 

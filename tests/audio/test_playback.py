@@ -1,5 +1,8 @@
 """The queue between the event loop and the card: what ends when."""
 
+import numpy as np
+
+from voicebox.audio import pcm as sound
 from voicebox.audio.playback import Playback
 
 
@@ -55,3 +58,57 @@ def test_a_flush_after_the_end_of_a_reply_cuts_nothing() -> None:
     queue.pull(960, 0.0)
     now = 1.0
     assert queue.flush(1).reply_id == 0
+
+
+def flushed_while_fading(pulled: int) -> np.ndarray:
+    """What is heard of a steady reply that is held and, so many samples later, flushed."""
+    queue = Playback(lambda *_: None, clock=lambda: 0.0)
+    queue.play(1, np.full(4800, 8000, np.int16).tobytes())
+    out = [queue.pull(480, 0.0)]
+    queue.hold()
+    out.append(queue.pull(pulled, 0.02))
+    queue.flush(1)
+    out.append(queue.pull(480, 0.03))
+    queue.play(2, np.full(240, 5, np.int16).tobytes())
+    assert list(sound.from_bytes(queue.pull(240, 0.05) or b"")) == [5] * 240
+    return sound.from_bytes(b"".join(piece or b"" for piece in out)).astype(np.int32)
+
+
+def test_a_flush_in_the_middle_of_a_holds_fade_does_not_click() -> None:
+    for pulled in (1, 24, 48, 71, 72, 100):
+        heard = flushed_while_fading(pulled)
+        assert np.abs(np.diff(heard)).max() < 8000 / 20
+        assert not heard[480 + pulled + 72 :].any()
+        assert (np.diff(heard) <= 0).all()
+
+
+def test_silence_counts_only_if_the_card_got_any() -> None:
+    now = 0.0
+    queue = Playback(lambda *_: None, clock=lambda: now)
+    queue.play(1, bytes(2 * 480))
+    queue.pull(480, 0.0)  # all there is, and just enough
+    now = 0.02
+    assert queue.dry == 0
+    queue.play(1, bytes(2 * 480))
+    assert queue.underruns == 0
+    queue.pull(960, 0.02)
+    now = 0.05
+    assert round(queue.dry, 6) == 0.01
+    queue.play(1, bytes(2 * 480))
+    assert (queue.underruns, queue.dry) == (1, 0)
+
+
+def test_what_is_held_or_finished_is_not_dry() -> None:
+    now = 0.0
+    queue = Playback(lambda *_: None, clock=lambda: now)
+    queue.play(1, bytes(2 * 480))
+    queue.hold()
+    queue.pull(960, 0.0)
+    now = 1.0
+    assert queue.dry == 0
+    queue.resume()
+    queue.pull(960, now)
+    now = 2.0
+    assert queue.dry > 0
+    queue.finish(1)
+    assert (queue.dry, queue.underruns) == (0, 0)

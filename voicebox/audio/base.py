@@ -98,6 +98,11 @@ class Speaker(Protocol):
         """(reply id being heard, samples of it heard so far) by the card's own clock; (0, 0) when silent."""
 
     @property
+    def dry(self) -> float:
+        """Seconds for which there has been silence in mid-reply, as no more of it came; 0 while it sounds or is held,
+        and once it is finished."""
+
+    @property
     def underruns(self) -> int:
         """How often the card wanted sound in mid-reply and there was none."""
 

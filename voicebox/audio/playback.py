@@ -63,7 +63,8 @@ class Playback:
         self._ducking = Ramp()
         self._resampler: tuple[int, sound.Resampler] | None = None
         self._notice = b""  # what is left of a sound of our own, at the card's rate
-        self._starved = 0  # reply whose sound ran out before its end
+        self._awaited = 0  # reply of which all that came was handed over, but not its end
+        self._starved = 0  # reply for which the card got silence in its middle
         self._idle = 0.0  # seconds of silence handed over since the last sound
         self.floor = 0
         self.underruns = 0
@@ -79,7 +80,7 @@ class Playback:
             self._end_resampling(unless=reply_id)
             self._append(reply_id, self._convert(reply_id, pcm))
             self.underruns += reply_id == self._starved and not self._held
-            self._starved = 0
+            self._awaited = self._starved = 0
         self._rouse()
 
     def finish(self, reply_id: int) -> None:
@@ -87,7 +88,7 @@ class Playback:
             return
         with self._lock:
             self._end_resampling()
-            self._starved = 0
+            self._awaited = self._starved = 0
             queued = self._last_of(reply_id)
             if queued is not None:
                 queued.last = True
@@ -145,6 +146,12 @@ class Playback:
             if not heard[0] and (self._held or self._holding.left):
                 return self._paused()
             return heard
+
+    @property
+    def dry(self) -> float:
+        with self._lock:
+            starving = self._starved > self.floor and not self._held
+            return max(0.0, self._clock() - self._timeline.until) if starving else 0.0
 
     def over(self, reply_id: int) -> bool:
         """Whether the end of this reply, now that it is heard, is to be reported: it was not flushed, nothing of it
@@ -245,7 +252,9 @@ class Playback:
             if segment.last:
                 self._ended[segment.reply_id] = heard_at
                 ended.append((segment.reply_id, heard_at))
-            self._starved = 0 if segment.last or self._queue else segment.reply_id
+            self._awaited = 0 if segment.last or self._queue else segment.reply_id
+        if wanted and not self._held:
+            self._starved = self._awaited
         return pieces, ended
 
     def _hand_over(self, reply_id: int, count: int, heard_at: float) -> float:
@@ -277,7 +286,7 @@ class Playback:
         """The reply in whose middle there is silence now, as the card or the network did not keep up, and what has been
         heard of it."""
         reply_id, handed = self._timeline.handed
-        more = self._starved == reply_id or bool(self._queue and self._queue[0].reply_id == reply_id)
+        more = self._awaited == reply_id or bool(self._queue and self._queue[0].reply_id == reply_id)
         if not more or reply_id <= self.floor:
             return 0, 0
         return reply_id, round(handed * PLAYBACK_RATE / self._rate)

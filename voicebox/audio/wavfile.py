@@ -100,6 +100,11 @@ class _Speaker(Playback):
         self.advance()
         super().duck(on)
 
+    @property
+    def dry(self) -> float:
+        self.advance()
+        return super().dry
+
     def advance(self) -> None:
         """Hand the card what it takes until now: its buffer is always full."""
         frames = self._index(self._now() + self._latency) - self._pulled

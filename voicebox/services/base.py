@@ -54,6 +54,7 @@ class Capabilities:
     downlink: str = "PCM 24 kHz"  # in words, for docs/services.md
     auth: str = ""  # in words
     ping_interval: float = 5.0  # seconds between WebSocket pings
+    lead: float = 0.12  # seconds of a reply to gather before it sounds: the pauses between what it sends
     ready_timeout: float = 10.0  # seconds from dialling to SessionReady
     session_limit: float | None = None  # seconds until the service hangs up; we redial before, in a quiet moment
     max_message: int = 2**20  # bytes

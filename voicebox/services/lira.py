@@ -90,6 +90,7 @@ class Service(Adapter):
         participants=True,
         resumes=True,
         auth="JWT in the address",
+        lead=0.35,  # its vendor measured 200 to 400 ms between bursts
     )
 
     def __init__(self, settings: Settings) -> None:

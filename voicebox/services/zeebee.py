@@ -1,8 +1,7 @@
 """ZeebeeAI: whole utterances up, MP3 in numbered pieces down, all as JSON over one WebSocket.
 
 Source: the vendor's WebSocket API page. It has no request ids, so one utterance is in flight at a time and whatever
-comes answers that; it has no interruption, so what a cut reply still sends is dropped here until it is over.
-"""
+comes answers that; it has no interruption, so what a cut reply still sends is dropped here until it is over."""
 
 import base64
 from collections.abc import Callable, Mapping, Sequence
@@ -103,6 +102,7 @@ class Service(Adapter):
         resumes=True,
         downlink="MP3 (or WAV, Ogg, FLAC) in base64 pieces",
         auth="API key or user id in the first message",
+        lead=0.3,  # it advises to begin once this much is decoded
         max_message=2**22,
     )
 

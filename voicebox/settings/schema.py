@@ -42,6 +42,10 @@ class Audio(Section):
     wav_output: Annotated[Path | None, Off] = None
 
 
+class Playback(Section):
+    lead_ms: Annotated[Annotated[Integer, Field(ge=0, le=2000)] | None, Off] = None
+
+
 class WakePhrase(Section):
     model: str = Field(default="hey_jarvis", min_length=1)
     threshold: Number = Field(default=0.5, gt=0, le=1)
@@ -61,7 +65,6 @@ class Conversation(Section):
     utterance_timeout_s: Timeout = 60.0
     reply_timeout_s: Timeout = 30.0
     stall_timeout_s: Timeout = 5.0
-    playback_lead_ms: Integer = Field(default=350, ge=0, le=2000)
 
 
 class Session(Section):
@@ -111,6 +114,7 @@ class Settings(BaseSettings):
 
     service: str = SIMULATOR
     audio: Audio = Audio()
+    playback: Playback = Playback()
     wake: Wake = Wake()
     conversation: Conversation = Conversation()
     session: Session = Session()
