@@ -5,9 +5,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.gpio import ManualLoop
+from tests.support.house import NO_FILE
+from voicebox import parts
 from voicebox.audio.base import PLAYBACK_RATE, Flushed
 from voicebox.lead import AGAIN, MOST, Lead, LeadIn
 from voicebox.services.base import discover
+from voicebox.settings import load
 
 
 class Card:
@@ -68,6 +71,24 @@ def test_each_services_own_pauses_are_covered(service: str) -> None:
     lead, card, _ = lead_in(capabilities.lead)
     lead.play(1, sound(round(LEADS[service] * 1000) - 1))
     assert card.calls == []
+
+
+def chosen(**environ: str) -> Lead:
+    module = discover()["lira"]
+    return parts.lead(load(NO_FILE, environ), module.Service(module.Settings(meeting_id="m")))
+
+
+def test_the_owner_may_set_it_and_then_it_stays() -> None:
+    lead = chosen(VOICEBOX_PLAYBACK__LEAD_MS="500")
+    lead.ran_dry(0.3)
+    assert lead.seconds == 0.5
+
+
+def test_else_it_is_the_services_and_adapts() -> None:
+    lead = chosen()
+    assert lead.seconds == 0.35
+    lead.ran_dry(0.1)
+    assert lead.seconds == pytest.approx(0.45)
 
 
 def test_a_reply_begins_once_enough_is_gathered() -> None:

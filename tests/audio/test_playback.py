@@ -107,8 +107,13 @@ def test_what_is_held_or_finished_is_not_dry() -> None:
     now = 1.0
     assert queue.dry == 0
     queue.resume()
+    queue.play(1, bytes(2 * 480))
+    assert queue.underruns == 0
     queue.pull(960, now)
     now = 2.0
     assert queue.dry > 0
+    queue.hold()
+    assert queue.dry == 0
+    queue.resume()
     queue.finish(1)
     assert (queue.dry, queue.underruns) == (0, 0)
