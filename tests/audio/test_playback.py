@@ -102,7 +102,7 @@ def test_what_is_held_or_finished_is_not_dry() -> None:
     now = 0.0
     queue = Playback(lambda *_: None, clock=lambda: now)
     queue.play(1, bytes(2 * 480))
-    queue.pull(480, 0.0)
+    queue.pull(460, 0.0)
     queue.hold()
     queue.pull(960, 0.02)
     now = 1.0
