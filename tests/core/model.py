@@ -7,16 +7,20 @@ from voicebox.core.commands import (
     Capture,
     CloseSession,
     Command,
+    Duck,
     FinishReply,
     Flush,
+    Hold,
     OpenSession,
     Play,
+    Resume,
     SetTimer,
 )
 from voicebox.core.events import (
     ButtonPressed,
     Device,
     Event,
+    Source,
     SpeakerDrained,
     TextAsked,
     Timer,
@@ -33,6 +37,8 @@ class Speaker:
 
     queue: tuple[tuple[int, bool], ...] = ()  # (reply id, whether this is its end rather than sound of it)
     floor: int = 0
+    held: bool = False
+    ducked: bool = False
 
     def play(self, reply_id: int) -> "Speaker":
         assert reply_id > self.floor, "dead audio is played"
@@ -45,10 +51,27 @@ class Speaker:
         return replace(self, queue=(*self.queue, (reply_id, True)))
 
     def flush(self, floor: int) -> "Speaker":
-        return Speaker(tuple(item for item in self.queue if item[0] > floor), max(floor, self.floor))
+        living = tuple(item for item in self.queue if item[0] > floor)
+        return replace(self, queue=living, floor=max(floor, self.floor), held=False)
+
+    def told(self, command: Command) -> "Speaker":
+        match command:
+            case Play(reply_id=reply_id):
+                return self.play(reply_id)
+            case FinishReply(reply_id=reply_id):
+                return self.finish(reply_id)
+            case Flush(floor=floor):
+                return self.flush(floor)
+            case Hold() | Resume():
+                return replace(self, held=isinstance(command, Hold))
+            case Duck(on=on):
+                return replace(self, ducked=on)
+        return self
 
     def play_on(self) -> tuple["Speaker", int | None]:
-        """Play up to the next end and report it; None if there is no end in what is queued."""
+        """Play up to the next end and report it; None if there is no end in what is queued, or it is held."""
+        if self.held:
+            return self, None
         for index, (reply_id, is_end) in enumerate(self.queue):
             if is_end:
                 return replace(self, queue=self.queue[index + 1 :]), reply_id
@@ -81,15 +104,12 @@ class Model:
     def _perform(self, state: State, commands: tuple[Command, ...]) -> "Model":
         speaker, timers, wanted, captures = self.speaker, self.timers, self.session_wanted, self.captures
         for command in commands:
+            speaker = speaker.told(command)
             match command:
-                case Play(reply_id=reply_id):
+                case Play():
                     assert state.phase is Phase.SPEAKING, "sound outside of SPEAKING"
-                    speaker = speaker.play(reply_id)
-                case FinishReply(reply_id=reply_id):
-                    speaker = speaker.finish(reply_id)
                 case Flush(floor=floor):
                     assert floor <= state.floor, "a flush must raise the floor"
-                    speaker = speaker.flush(floor)
                 case SetTimer(timer=timer, seconds=seconds):
                     assert seconds is None or seconds > 0
                     timers = timers - {timer} if seconds is None else timers | {timer}
@@ -116,7 +136,21 @@ class Model:
         if state.fault is not None and state.fault not in LASTING:
             assert Timer.FAULT in self.timers, "a passing fault that would never pass"
         assert not (state.held and state.phase not in (Phase.CONNECTING, Phase.LISTENING))
+        assert not state.follow_up or state.phase is Phase.LISTENING
+        self._check_overlap()
         _CHECKS[state.phase](self)
+
+    def _check_overlap(self) -> None:
+        """Whoever speaks over a reply finds it held or softer, not for ever, and nothing else is."""
+        state, speaker = self.state, self.speaker
+        assert speaker.held == state.holding
+        assert speaker.ducked == (state.spoken_over is not None and not state.holding)
+        assert (Timer.OVERLAP in self.timers) == (state.spoken_over is not None)
+        if state.spoken_over is not None:
+            assert state.phase is Phase.SPEAKING
+            assert not state.muted
+            assert not state.written
+            assert Device.MICROPHONE not in state.lost
 
     def _check_idle(self) -> None:
         state = self.state
@@ -163,7 +197,7 @@ class Model:
         if drained is not None:
             event: Event = SpeakerDrained(drained)
             return event, replace(self, speaker=speaker).happens(event)
-        for timer in (Timer.PHASE, Timer.FAULT):
+        for timer in Timer:
             if timer in self.timers:
                 return TimerExpired(timer), self.happens(TimerExpired(timer))
         return None, self
@@ -186,6 +220,9 @@ def _check_step(before: State, event: Event, after: State, commands: tuple[Comma
         assert (after, commands) == (before, ())
     elif after.phase is not before.phase:
         assert after.phase in rule.leads_to, f"{type(event).__name__} may not lead {before.phase} → {after.phase}"
+    if before.phase is Phase.SPEAKING:
+        for cut in (c for c in commands if isinstance(c, Flush) and c.source is not None):
+            assert cut.source in before.policy.interrupted_by | {Source.TEXT}, "cut by who may not"
     if before.phase is Phase.IDLE and after.phase is not Phase.IDLE:
         assert isinstance(event, WakeDetected | ButtonPressed | TextAsked), "it woke by itself"
     if before.window is None and after.window is not None and before.phase is Phase.IDLE:

@@ -19,6 +19,7 @@ from voicebox.core.events import (
 from voicebox.core.moves import (
     Outcome,
     all_sent,
+    alone,
     device_fault,
     finish,
     finish_after,
@@ -100,7 +101,8 @@ def mute(state: State, event: MuteChanged) -> Outcome:
     capture = Capture(not event.muted)
     if event.muted and state.phase in (Phase.CONNECTING, Phase.LISTENING) and not state.written:
         return finish_after((capture,), changed)
-    return changed, (capture,)
+    unheard, commands = alone(changed)
+    return unheard, (capture, *commands)
 
 
 def device_lost(state: State, event: DeviceLost) -> Outcome:
@@ -114,7 +116,10 @@ def device_lost(state: State, event: DeviceLost) -> Outcome:
     if deaf or dumb:
         ended, commands = finish(state)
         return ended, shown + commands
-    return (replace(state, window=None), shown) if event.device is Device.MICROPHONE else (state, shown)
+    if event.device is Device.SPEAKER:
+        return state, shown
+    unheard, commands = alone(replace(state, window=None))
+    return unheard, shown + commands
 
 
 def device_ready(state: State, event: DeviceReady) -> Outcome:

@@ -49,6 +49,23 @@ class Flush(Command):
 
 
 @dataclass(frozen=True, slots=True)
+class Hold(Command):
+    """Silence, now, but keep the reply where it is: ``Resume`` or ``Flush`` follows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resume(Command):
+    """End a hold: the reply goes on with exactly the next sample."""
+
+
+@dataclass(frozen=True, slots=True)
+class Duck(Command):
+    """Replies softer, or as loud as before."""
+
+    on: bool
+
+
+@dataclass(frozen=True, slots=True)
 class CancelReply(Command):
     """Tell the service that its reply was cut here, and have its late audio dropped."""
 

@@ -15,12 +15,14 @@ class Source(StrEnum):
     SERVER = "server"
     WAKE_WORD = "wake_word"
     BUTTON = "button"
+    SPEECH = "speech"  # the device heard somebody speak over it
     TEXT = "text"
 
 
 class Timer(StrEnum):
-    """The two timers of the core; setting one replaces its earlier deadline."""
+    """The timers of the core; setting one replaces its earlier deadline."""
 
+    OVERLAP = "overlap"  # how long a reply may be held or ducked because somebody speaks over it
     PHASE = "phase"  # how long the present phase may last
     FAULT = "fault"  # how long a passing fault stays on the light
 
@@ -88,7 +90,7 @@ class ButtonReleased(Event):
 @dataclass(frozen=True, slots=True)
 class SpeechStarted(Event):
     """The device hears someone speak. For a service that streams this only stretches the listening deadline; for one
-    that takes whole utterances it opens the window."""
+    that takes whole utterances it opens the window. Over a reply it may be an interruption."""
 
     at: int = 0  # microphone position of the first sample of speech
 

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
-from voicebox.core.commands import CancelReply, CloseSession, Command, FinishReply, Flush, OpenSession, SetTimer
+from voicebox.core.commands import CloseSession, Command, Duck, FinishReply, Flush, OpenSession, Resume, SetTimer
 from voicebox.core.events import Device, Source, Timer, TimerExpired
 from voicebox.core.state import LASTING, Fault, Link, Phase, State, Window
 
@@ -16,15 +16,31 @@ def deadline(state: State) -> float | None:
     return {
         Phase.IDLE: None,
         Phase.CONNECTING: policy.connect_timeout,
-        Phase.LISTENING: policy.utterance_timeout if state.held else policy.listen_timeout,
+        Phase.LISTENING: _patience(state),
         Phase.THINKING: policy.reply_timeout,
         Phase.SPEAKING: None if state.complete else policy.stall_timeout,  # then the speaker reports the end
     }[state.phase]
 
 
-def enter(state: State, phase: Phase, *before: Command, **changes: Any) -> Outcome:
-    new = replace(state, phase=phase, **changes)
-    return new, (*before, SetTimer(Timer.PHASE, deadline(new)))
+def _patience(state: State) -> float:
+    """How long to wait for somebody to speak, or for them to end."""
+    if state.held:
+        return state.policy.utterance_timeout
+    return state.policy.follow_up if state.follow_up else state.policy.listen_timeout
+
+
+def enter(state: State, phase: Phase, *before: Command, follow_up: bool = False, **changes: Any) -> Outcome:
+    """Go to ``phase``, or stay there for longer. Whoever speaks over a reply does so only while it is heard."""
+    state, louder = (state, ()) if phase is Phase.SPEAKING else alone(state)
+    new = replace(state, phase=phase, follow_up=follow_up, **changes)
+    return new, (*before, *louder, SetTimer(Timer.PHASE, deadline(new)))
+
+
+def alone(state: State) -> Outcome:
+    """Nobody speaks over the reply any more: it goes on from where it was, as loud as before."""
+    if state.spoken_over is None:
+        return state, ()
+    return stay(state, Resume() if state.holding else Duck(on=False), SetTimer(Timer.OVERLAP, None), spoken_over=None)
 
 
 def stay(state: State, *commands: Command, **changes: Any) -> Outcome:
@@ -85,14 +101,18 @@ def finish_after(before: tuple[Command, ...], state: State) -> Outcome:
     return ended, before + commands
 
 
-def listen(state: State, *before: Command, since: int | None = None, **changes: Any) -> Outcome:
+def listen(
+    state: State, *before: Command, since: int | None = None, follow_up: bool = False, **changes: Any
+) -> Outcome:
     """Back to listening, or to waiting for the link if it is being redialled; the conversation ends where there is
-    nobody left to listen to us or nothing to listen with."""
+    nobody left to listen to us or nothing to listen with. ``follow_up``: nobody need say anything."""
     state = replace(state, **changes)
     window = state.window if state.window and state.window.until is None else open_window(state, since)
     if state.link is Link.DOWN or window is None:
         return finish_after(before, state)
-    return enter(state, Phase.LISTENING if state.link is Link.UP else Phase.CONNECTING, *before, window=window)
+    if state.link is Link.UP:
+        return enter(state, Phase.LISTENING, *before, follow_up=follow_up, window=window)
+    return enter(state, Phase.CONNECTING, *before, window=window)
 
 
 def dial(state: State, since: int, *before: Command) -> Outcome:
@@ -101,15 +121,6 @@ def dial(state: State, since: int, *before: Command) -> Outcome:
     if window is None:
         return finish_after(before, state)
     return enter(state, Phase.CONNECTING, *before, OpenSession(), window=window)
-
-
-def interrupt(state: State, source: Source, since: int, **changes: Any) -> Outcome:
-    """Someone here cut the reply: silence first, then tell the service, and the new speech is already on its way."""
-    dead = replace(state, floor=state.newest, complete=True, written=False, **changes)
-    silence = Flush(state.newest, source)
-    if state.link is Link.UP:
-        return listen(dead, silence, CancelReply(state.newest), since=since)
-    return dial(dead, since, silence)  # the link went while the reply was heard: there is nobody to tell
 
 
 def all_sent(state: State, **changes: Any) -> Outcome:

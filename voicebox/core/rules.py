@@ -8,7 +8,6 @@ from voicebox.core.commands import (
     CloseSession,
     Command,
     FinishReply,
-    Flush,
     OpenSession,
     Play,
     SendText,
@@ -21,14 +20,12 @@ from voicebox.core.events import (
     ButtonTapped,
     Device,
     Event,
-    Interrupted,
     ReplyAudio,
     ReplyDone,
     ReplyStarted,
     ReplyText,
     SessionLost,
     SessionReady,
-    Source,
     SpeakerDrained,
     SpeechStarted,
     SpeechStopped,
@@ -46,7 +43,6 @@ from voicebox.core.moves import (
     enter,
     fault_timer,
     finish,
-    interrupt,
     listen,
     open_window,
     speech_window,
@@ -136,15 +132,6 @@ def text_listening(state: State, event: TextAsked) -> Outcome:
     return (state, (SendText(event.text),)) if state.held else enter(state, Phase.THINKING, SendText(event.text))
 
 
-def text_interrupts(state: State, event: TextAsked) -> Outcome:
-    """A written turn cuts a reply as a spoken one does."""
-    dead = replace(state, floor=state.newest, complete=True)
-    silence = Flush(state.newest, Source.TEXT)
-    if state.link is not Link.UP:
-        return enter(dead, Phase.CONNECTING, silence, OpenSession(), texts=(event.text,), written=state.window is None)
-    return enter(dead, Phase.THINKING, silence, CancelReply(state.newest), SendText(event.text))
-
-
 # --- listening -----------------------------------------------------------------------------------------------------
 
 
@@ -168,7 +155,7 @@ def unwanted(state: State, _event: SessionReady | SessionLost) -> Outcome:
 
 def speech_started(state: State, event: SpeechStarted) -> Outcome:
     window = speech_window(state, event.at - state.policy.speech_preroll)
-    return stay(state, SetTimer(Timer.PHASE, state.policy.utterance_timeout), window=window)
+    return stay(state, SetTimer(Timer.PHASE, state.policy.utterance_timeout), window=window, follow_up=False)
 
 
 def speech_stopped(state: State, event: SpeechStopped) -> Outcome:
@@ -278,49 +265,10 @@ def done(state: State, event: ReplyDone) -> Outcome:
 
 
 def drained(state: State, event: SpeakerDrained) -> Outcome:
-    return listen(state) if event.reply_id == state.newest and state.complete else (state, ())
-
-
-def stalled(state: State, event: TimerExpired) -> Outcome:
-    """The service fell silent without an end: what came is all there is, and is heard to its end."""
-    if event.timer is Timer.PHASE:
-        return (state, ()) if state.complete else all_sent(state)
-    return fault_timer(state, event)
-
-
-def interrupted(state: State, event: Interrupted) -> Outcome:
-    """The service cut its reply; a newer one than the dead one plays on."""
-    floor = max(state.floor, event.reply_id)
-    flush = Flush(floor, event.source)
-    if state.newest > floor and state.phase is Phase.SPEAKING:
-        return stay(state, flush, floor=floor)
-    dead: dict[str, Any] = {"floor": floor, "newest": max(state.newest, floor), "complete": True}
-    if state.written and state.phase is Phase.THINKING:  # what it cut was the answer to the turn before
-        return enter(state, Phase.THINKING, flush, **dead)
-    return listen(state, flush, **dead)
-
-
-def interrupted_quietly(state: State, event: Interrupted) -> Outcome:
-    """Nothing is being said: only make sure it stays so."""
-    floor = max(state.floor, event.reply_id)
-    return stay(state, Flush(floor, event.source), floor=floor, newest=max(state.newest, floor))
-
-
-def wake_interrupts(state: State, event: WakeDetected) -> Outcome:
-    return interrupt(state, Source.WAKE_WORD, event.at - state.policy.preroll)
-
-
-def press_interrupts(state: State, event: ButtonPressed) -> Outcome:
-    return interrupt(state, Source.BUTTON, event.at - state.policy.press_preroll, press_used=True)
-
-
-def tap_interrupts(state: State, event: ButtonTapped) -> Outcome:
-    """The press came while listening, the reply before the release."""
-    if state.press_used:
-        return stay(state, press_used=False)
-    return interrupt(state, Source.BUTTON, event.at - state.policy.press_preroll)
-
-
-def hold_interrupts(state: State, event: ButtonHeld) -> Outcome:
-    cut, commands = interrupt(state, Source.BUTTON, event.at - state.policy.press_preroll, held=True)
-    return replace(cut, window=speech_window(cut, event.at - state.policy.press_preroll)), commands
+    """Heard to its end: perhaps there is more to say. Whoever has begun to speak over it is heard from there."""
+    if event.reply_id != state.newest or not state.complete:
+        return state, ()
+    if not state.policy.follow_up:
+        return finish(state)
+    since = None if state.spoken_over is None else state.spoken_over - state.policy.speech_preroll
+    return listen(state, since=since, follow_up=True)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from voicebox.core.events import Device
+from voicebox.core.events import Device, Source
 
 
 class Phase(StrEnum):
@@ -43,6 +43,8 @@ class Policy:
     """The settings the core needs. Samples are at 16 kHz, the rest are seconds."""
 
     full_duplex: bool = False
+    interrupted_by: frozenset[Source] = frozenset({Source.SERVER, Source.WAKE_WORD, Source.BUTTON})  # while it is heard
+    duck: bool = False  # a reply that speech may not cut is softer while somebody speaks over it
     endpointing: bool = False  # the service takes whole utterances: speech opens the window, its end closes it
     preroll: int = 24_000  # samples sent from before a wake word's last sample
     press_preroll: int = 4_800  # … from before a button press
@@ -54,6 +56,8 @@ class Policy:
     reply_timeout: float = 30.0
     stall_timeout: float = 5.0
     fault_shown: float = 6.0
+    follow_up: float = 8.0  # how long it listens after a reply; 0: the reply ends the conversation
+    guard: float = 0.4  # speech over a reply that has stopped again by then was none
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +74,7 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    policy: Policy = field(default_factory=Policy)
+    policy: Policy = field(default_factory=Policy, hash=False)  # never changes
     phase: Phase = Phase.IDLE
     link: Link = Link.DOWN
     trouble: Fault | None = None  # what keeps the link from coming up, if more is known than that it does not
@@ -85,3 +89,10 @@ class State:
     texts: tuple[str, ...] = ()  # written turns that wait for the session
     written: bool = False  # the conversation is in writing: the microphone stays closed
     press_used: bool = False  # the press has already done something: its tap means nothing more
+    follow_up: bool = False  # a reply was heard, and nobody has spoken since: LISTENING in case there is more to say
+    spoken_over: int | None = None  # where somebody began to speak over the reply: it is held, or ducked, meanwhile
+
+    @property
+    def holding(self) -> bool:
+        """The reply is silent until it is known whether somebody speaks."""
+        return self.spoken_over is not None and Source.SPEECH in self.policy.interrupted_by
