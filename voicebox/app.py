@@ -111,8 +111,8 @@ class App:
         self.listener = WakeListener(engine, self.box.dispatch, executor) if engine else None
         front_end = parts.front_end(settings)
         clean = front_end.process if front_end else None
-        finder = parts.finder(self.adapter)
-        self.hearing = Hearing(self.uplink, self.listener, finder, self.box.dispatch, loop, clean)
+        finder, over = parts.finder(self.adapter), parts.finder_over(settings)
+        self.hearing = Hearing(self.uplink, self.listener, finder, self.box.dispatch, loop, clean, over)
         self.latency = Latency(loop.time, lambda: self.uplink.started_at)
         self.box.observers += [self._follow, self._tell_systemd, self._warn, self._keep_mute]
         self.diary = Diary(state / "conversations", settings.diary.days) if settings.diary.enabled else None

@@ -18,6 +18,11 @@ RECOVERY_LIMIT = 600.0  # seconds a lost microphone may be awaited before system
 
 SEARCHED = (Phase.CONNECTING, Phase.LISTENING)
 
+SOON_MS = 96
+"""How much speech over a reply is enough to be noticed."""
+GONE_MS = 200
+"""… and how much quiet ends it."""
+
 
 class SpeechFinder(Protocol):
     """Finds where somebody begins and ceases to speak."""
@@ -87,8 +92,10 @@ class Hearing:
         dispatch: Callable[[Event], None],
         loop: asyncio.AbstractEventLoop,
         clean: Callable[[Samples], Samples] | None = None,
+        over: SpeechFinder | None = None,
     ) -> None:
-        """``clean``: what is done to each block before the service hears it."""
+        """``clean``: what is done to each block before the service hears it. ``over``: finds speech over replies; None:
+        nobody asks."""
         self._clean = clean
         self._uplink = uplink
         self._listener = listener
@@ -97,6 +104,9 @@ class Hearing:
         self._loop = loop
         self._wanted = False  # the core listens
         self._searching = False
+        self._since: int | None = None  # where the window began that was searched last
+        self._over = over
+        self._overhearing = False
         self._phase = Phase.IDLE
         self._began: SpeechStarted | None = None  # of those who spoke last
         self._last_block = loop.time()
@@ -110,28 +120,45 @@ class Hearing:
         if self._listener is not None:
             self._listener.block(block)
         if self._searching:
-            self._search(block.position, from_bytes(block.pcm))
+            self._search(self._finder, block.position, from_bytes(block.pcm))
+        elif self._overhearing and self._over is not None:
+            self._search(self._over, block.position, from_bytes(block.pcm))
 
     def _cleaned(self, block: Block) -> Block:
         assert self._clean is not None  # noqa: S101  # for the type checker
         return Block(block.position, to_bytes(self._clean(from_bytes(block.pcm))))
 
     def follow(self, state: State) -> None:
-        """The core has decided: search for speech while it listens, from where its window begins."""
+        """The core has decided: search for speech while it listens, from where its window begins; and while it speaks,
+        if anybody asks."""
         if self._listener is not None:
             self._listener.muted = state.muted
         if state.muted is not self._closed:
             self._closed = state.muted
             self._lost_since, self._last_block = None, self._loop.time() + OPENING - DEAF_AFTER
         wanted = state.phase in SEARCHED and state.window is not None
-        if wanted and not self._wanted and state.window is not None:
-            since = self._uplink.ring.end if state.window.since is None else state.window.since
-            self._loop.call_soon(self._begin, since)  # not now: what it finds would overtake what was just decided
+        if state.window is not None and wanted:
+            since, known = state.window.since, self._since
+            self._since = since
+            if not self._wanted:  # not now: what it finds would overtake what was just decided
+                begin = self._uplink.ring.end if since is None or since == known else since  # it was open all the time
+                self._loop.call_soon(self._begin, begin)
         self._wanted = wanted
         self._searching = self._searching and wanted
+        self._overhear(state)
         if (self._phase, state.phase) == (Phase.CONNECTING, Phase.LISTENING):
             self._loop.call_soon(self._tell_again)
         self._phase = state.phase
+
+    def _overhear(self, state: State) -> None:
+        wanted = state.phase is Phase.SPEAKING and not state.muted and not state.written
+        if wanted and not self._overhearing and self._over is not None:
+            self._over.begin(self._uplink.ring.end)
+        self._overhearing = wanted and self._over is not None
+
+    def overhear_with(self, over: SpeechFinder | None) -> None:
+        """From the next reply on, this finds speech over it."""
+        self._over, self._overhearing = over, False
 
     def opened(self) -> None:
         """The devices are open, or known to be missing: deafness counts from here."""
@@ -171,11 +198,11 @@ class Hearing:
         position = max(since, ring.oldest)
         position += -(position - ring.end) % BLOCK  # so that it ends where the next block begins
         while self._searching and position + BLOCK <= ring.end:
-            self._search(position, ring.read(position, BLOCK))
+            self._search(self._finder, position, ring.read(position, BLOCK))
             position += BLOCK
 
-    def _search(self, position: int, samples: Samples) -> None:
-        for event in self._finder.block(position, samples):
+    def _search(self, finder: SpeechFinder, position: int, samples: Samples) -> None:
+        for event in finder.block(position, samples):
             self._began = event if isinstance(event, SpeechStarted) else self._began
             self._dispatch(event)
 

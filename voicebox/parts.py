@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 
 from voicebox.audio.base import CAPTURE_RATE, Backend
 from voicebox.audio.devices import check_name
-from voicebox.audio.vad import Endpointer
+from voicebox.audio.vad import WINDOW, Endpointer
 from voicebox.buttons import Button, ButtonOptions
-from voicebox.core.events import Event
+from voicebox.core.events import Event, Source
 from voicebox.core.state import Policy
 from voicebox.errors import AuthError, ConfigError, DeviceError
-from voicebox.hearing import GateFinder, SpeechFinder, UtteranceFinder
+from voicebox.hearing import GONE_MS, SOON_MS, GateFinder, SpeechFinder, UtteranceFinder
 from voicebox.keepsakes import Keepsakes
 from voicebox.lead import Lead
 from voicebox.lights.base import Light, LightOptions, open_light
@@ -45,11 +45,18 @@ class Parts:
     environ: Mapping[str, str] | None = None
 
 
+_NOTICED_MS = GONE_MS - SOON_MS + 1000 * WINDOW // CAPTURE_RATE
+"""How much later the end of speech is noticed than its beginning."""
+
+
 def policy(settings: Settings, adapter: Adapter) -> Policy:
-    conversation = settings.conversation
+    conversation, interruption = settings.conversation, settings.interruption
     parrot = settings.service == SIMULATOR and settings.simulator.brain == "parrot"
     return Policy(
         full_duplex=settings.audio.duplex == "full",
+        interrupted_by=frozenset(map(Source, interruption.by)),
+        duck=_ducks(settings),
+        guard=(interruption.guard_ms + _NOTICED_MS) / 1000,
         endpointing=not adapter.capabilities.streams,
         # a parrot that heard the wake word would say it, and wake the box with it
         preroll=0 if parrot else settings.wake.preroll_ms * CAPTURE_RATE // 1000,
@@ -58,6 +65,7 @@ def policy(settings: Settings, adapter: Adapter) -> Policy:
         utterance_timeout=conversation.utterance_timeout_s,
         reply_timeout=conversation.reply_timeout_s,
         stall_timeout=conversation.stall_timeout_s,
+        follow_up=conversation.follow_up_s,
     )
 
 
@@ -66,6 +74,10 @@ def lead(settings: Settings, adapter: Adapter) -> Lead:
     network does."""
     fixed = settings.playback.lead_ms
     return Lead(adapter.capabilities.lead) if fixed is None else Lead(fixed / 1000, most=fixed / 1000)
+
+
+def _ducks(settings: Settings) -> bool:
+    return settings.interruption.duck and settings.audio.duplex == "full"
 
 
 def light(settings: Settings, loop: asyncio.AbstractEventLoop) -> Light:
@@ -135,6 +147,19 @@ def finder(adapter: Adapter) -> SpeechFinder:
     from voicebox.audio.vad import Silero  # noqa: PLC0415  # a network that only such a service needs
 
     return UtteranceFinder(Endpointer(Silero()))
+
+
+def finder_over(settings: Settings) -> SpeechFinder | None:
+    """What finds speech over replies; None where nobody asks, or it cannot be had."""
+    if Source.SPEECH not in settings.interruption.by and not _ducks(settings):
+        return None
+    from voicebox.audio.vad import Silero  # noqa: PLC0415  # as above
+
+    try:
+        return UtteranceFinder(Endpointer(Silero(), hangover_ms=GONE_MS, min_speech_ms=SOON_MS))
+    except ConfigError as error:
+        _log.warning("speech over answers goes unnoticed: %s", error)
+        return None
 
 
 def decoder() -> Callable[[Sound], bytes]:

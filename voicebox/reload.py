@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from voicebox import parts, settings, statefile
 from voicebox.core.state import Phase
 from voicebox.errors import ConfigError
+from voicebox.hearing import SpeechFinder
 from voicebox.settings import Settings, lastgood
 from voicebox.wake.base import Detector
 
@@ -60,6 +61,11 @@ def _policy(app: "App", new: Settings, _made: object) -> None:
     app.box.set_policy(parts.policy(new, app.adapter))
 
 
+def _interruption(app: "App", new: Settings, over: SpeechFinder | None) -> None:
+    _policy(app, new, None)
+    app.hearing.overhear_with(over)
+
+
 def _wake(app: "App", _new: Settings, engine: Detector) -> None:
     assert app.listener is not None  # noqa: S101  # see ``_waits``
     app.listener.listen_with(engine)
@@ -86,6 +92,7 @@ def _nothing(_settings: Settings) -> None:
 
 LIVE: dict[str, tuple[Prepare, Apply]] = {
     "conversation": (_nothing, _policy),
+    "interruption": (parts.finder_over, _interruption),
     "wake": (parts.detector, _wake),
     "lights": (_nothing, _light),
     "button": (_nothing, _button),

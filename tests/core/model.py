@@ -144,9 +144,9 @@ class Model:
         """Whoever speaks over a reply finds it held or softer, not for ever, and nothing else is."""
         state, speaker = self.state, self.speaker
         assert speaker.held == state.holding
-        assert speaker.ducked == (state.spoken_over is not None and not state.holding)
-        assert (Timer.OVERLAP in self.timers) == (state.spoken_over is not None)
-        if state.spoken_over is not None:
+        assert speaker.ducked == (state.overlap is not None and not state.holding)
+        assert (Timer.OVERLAP in self.timers) == (state.overlap is not None)
+        if state.overlap is not None:
             assert state.phase is Phase.SPEAKING
             assert not state.muted
             assert not state.written

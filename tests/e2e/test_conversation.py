@@ -27,7 +27,7 @@ def converse(box: Daemon, say: Say, question: Samples) -> None:
 
 
 class TestByVoice:
-    CONFIG = "conversation.listen_timeout_s = 2.0"
+    CONFIG = "conversation = { listen_timeout_s = 2.0, follow_up_s = 2.0 }"
 
     def test_is_ready_once_the_microphone_delivers_and_says_so_to_systemd(self, box: Daemon) -> None:
         messages = box.systemd.messages

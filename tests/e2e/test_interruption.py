@@ -48,7 +48,8 @@ class TestFullDuplex:
     CONFIG = """
         audio.duplex = "full"
         wake.enabled = false
-        conversation.listen_timeout_s = 1.5"""
+        conversation.listen_timeout_s = 1.5
+        conversation.follow_up_s = 1.5"""
     PINS = True
     ANSWERS = (LONG, SHORT)
     FAULTS = ("late_audio=400",)
@@ -98,7 +99,7 @@ class TestFullDuplex:
 
 
 class TestHalfDuplex:
-    CONFIG = "conversation.listen_timeout_s = 1.5"
+    CONFIG = "conversation = { listen_timeout_s = 1.5, follow_up_s = 1.5 }"
     PINS = True
     ANSWERS = (LONG, SHORT)
 

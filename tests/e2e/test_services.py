@@ -72,6 +72,7 @@ def box(case: Case, pulse: PulseServer, vendor: Vendor, tmp_path_factory: pytest
         service = "{case.service}"
         audio.duplex = "{case.duplex}"
         conversation.listen_timeout_s = 1.5
+        conversation.follow_up_s = 1.5
         {vendor.config}"""
     folder = tmp_path_factory.mktemp(case.service)
     with Daemon(folder, config, environ=pulse.env, secrets=vendor.secrets) as daemon:

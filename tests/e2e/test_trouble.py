@@ -59,7 +59,8 @@ class TestGoneAndBack:
         wake.enabled = false
         [conversation]
         connect_timeout_s = 2.0
-        listen_timeout_s = 2.0"""
+        listen_timeout_s = 2.0
+        follow_up_s = 2.0"""
     PINS = True
 
     @pytest.fixture(autouse=True)

@@ -198,6 +198,7 @@ async def living(
         "VOICEBOX_SIMULATOR__BRAIN": brain,
         "VOICEBOX_AUDIO__BACKEND": "wav",
         "VOICEBOX_AUDIO__DUPLEX": duplex,
+        "VOICEBOX_INTERRUPTION__DUCK": "false",  # samples are compared
         "VOICEBOX_LIGHTS__BACKEND": "none",
         "VOICEBOX_BUTTON__PIN": "false",
         **(options or {}),

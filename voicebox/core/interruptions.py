@@ -24,7 +24,7 @@ from voicebox.core.events import (
     WakeDetected,
 )
 from voicebox.core.moves import Outcome, all_sent, alone, dial, enter, fault_timer, finish, listen, speech_window, stay
-from voicebox.core.state import Link, Phase, State
+from voicebox.core.state import Link, Overlap, Phase, State
 
 
 def _may_cut(state: State, source: Source) -> bool:
@@ -117,12 +117,13 @@ def spoken_over(state: State, event: SpeechStarted) -> Outcome:
     """Silence at once where speech may interrupt, until it is known to be some; else the reply is only softer."""
     policy = state.policy
     deaf = state.muted or state.written or Device.MICROPHONE in state.lost
-    if deaf or state.spoken_over is not None:
+    if deaf or state.overlap is not None:
         return state, ()
     if Source.SPEECH in policy.interrupted_by:
-        return stay(state, Hold(), SetTimer(Timer.OVERLAP, policy.guard), spoken_over=event.at)
+        return stay(state, Hold(), SetTimer(Timer.OVERLAP, policy.guard), overlap=Overlap(event.at, held=True))
     if policy.duck:
-        return stay(state, Duck(on=True), SetTimer(Timer.OVERLAP, policy.utterance_timeout), spoken_over=event.at)
+        softer = (Duck(on=True), SetTimer(Timer.OVERLAP, policy.utterance_timeout))
+        return stay(state, *softer, overlap=Overlap(event.at, held=False))
     return state, ()
 
 
@@ -148,6 +149,7 @@ def timer_speaking(state: State, event: TimerExpired) -> Outcome:
 
 
 def _cut_by_speech(state: State) -> Outcome:
+    since = state.overlap.since - state.policy.speech_preroll if state.overlap else 0
     if state.link is Link.DOWN:  # silence may be had by speaking, a new session not
         return finish(state, source=Source.SPEECH)
-    return _cut(state, Source.SPEECH, (state.spoken_over or 0) - state.policy.speech_preroll)
+    return _cut(state, Source.SPEECH, since)

@@ -38,9 +38,9 @@ def enter(state: State, phase: Phase, *before: Command, follow_up: bool = False,
 
 def alone(state: State) -> Outcome:
     """Nobody speaks over the reply any more: it goes on from where it was, as loud as before."""
-    if state.spoken_over is None:
+    if state.overlap is None:
         return state, ()
-    return stay(state, Resume() if state.holding else Duck(on=False), SetTimer(Timer.OVERLAP, None), spoken_over=None)
+    return stay(state, Resume() if state.holding else Duck(on=False), SetTimer(Timer.OVERLAP, None), overlap=None)
 
 
 def stay(state: State, *commands: Command, **changes: Any) -> Outcome:

@@ -270,5 +270,5 @@ def drained(state: State, event: SpeakerDrained) -> Outcome:
         return state, ()
     if not state.policy.follow_up:
         return finish(state)
-    since = None if state.spoken_over is None else state.spoken_over - state.policy.speech_preroll
+    since = state.overlap.since - state.policy.speech_preroll if state.overlap else None
     return listen(state, since=since, follow_up=True)

@@ -73,8 +73,16 @@ class Window:
 
 
 @dataclass(frozen=True, slots=True)
+class Overlap:
+    """Somebody speaks over a reply, from microphone position ``since`` on."""
+
+    since: int
+    held: bool  # the reply is silent meanwhile; else it is softer
+
+
+@dataclass(frozen=True, slots=True)
 class State:
-    policy: Policy = field(default_factory=Policy, hash=False)  # never changes
+    policy: Policy = field(default_factory=Policy, hash=False)  # seldom changes
     phase: Phase = Phase.IDLE
     link: Link = Link.DOWN
     trouble: Fault | None = None  # what keeps the link from coming up, if more is known than that it does not
@@ -90,9 +98,9 @@ class State:
     written: bool = False  # the conversation is in writing: the microphone stays closed
     press_used: bool = False  # the press has already done something: its tap means nothing more
     follow_up: bool = False  # a reply was heard, and nobody has spoken since: LISTENING in case there is more to say
-    spoken_over: int | None = None  # where somebody began to speak over the reply: it is held, or ducked, meanwhile
+    overlap: Overlap | None = None  # somebody speaks over the reply
 
     @property
     def holding(self) -> bool:
         """The reply is silent until it is known whether somebody speaks."""
-        return self.spoken_over is not None and Source.SPEECH in self.policy.interrupted_by
+        return self.overlap is not None and self.overlap.held

@@ -41,6 +41,7 @@ _STAGE = {
     "VOICEBOX_SERVICE": "simulator",
     "VOICEBOX_AUDIO__BACKEND": "wav",
     "VOICEBOX_AUDIO__DUPLEX": "full",  # arrays have no echo, so one can interrupt by voice
+    "VOICEBOX_INTERRUPTION__DUCK": "false",  # what is heard is compared with what was sent, sample by sample
     "VOICEBOX_SIMULATOR__BRAIN": "talker",
     "VOICEBOX_LIGHTS__BACKEND": "terminal",
 }

@@ -97,7 +97,7 @@ def _read(
     settings, wrong = _validate(model, layers)
     alternatives = [section.SECRETS_ANY for section in services.values()]
     settings._credentials = Credentials(environ, file.parent / "credentials", alternatives)  # noqa: SLF001  # a private field of ours
-    return settings, [*found, *wrong, *checks.pins_used_twice(layers)]
+    return settings, [*found, *wrong, *checks.pins_used_twice(layers), *checks.no_hold_possible(layers)]
 
 
 def _variables(model: type[Settings]) -> dict[str, tuple[tuple[str, ...], bool]]:

@@ -1,4 +1,4 @@
-"""What no single key can tell: pins used twice, secrets in the wrong place."""
+"""What no single key can tell: pins used twice, secrets in the wrong place, times that contradict each other."""
 
 from collections.abc import Iterable, Iterator
 
@@ -56,12 +56,32 @@ def _pins(layers: Layers) -> Iterator[tuple[int, Path]]:
                 yield pin, (section, key)
 
 
+def no_hold_possible(layers: Layers) -> list[str]:
+    """A button that counts as stuck before its press counts as a hold."""
+    paths = ("button", "hold_ms"), ("button", "max_hold_s")
+    hold, longest = (layers.value(path, getattr(Settings.model_fields["button"].default, path[1])) for path in paths)
+    if not isinstance(hold, int | float) or not isinstance(longest, int | float) or longest * 1000 > hold:
+        return []
+    where = next(filter(None, (layers.origin(path) for path in reversed(paths))), "default")
+    words = f"button.max_hold_s = {longest} is over before a press counts as a hold (button.hold_ms = {hold})"
+    return [f"{where}: {words}; make it longer, e.g. 60.0"]
+
+
 def warnings(settings: Settings) -> list[str]:
     """What is allowed but seldom meant."""
     layers = type(settings).layers
-    return [
+    return _heard_by_itself(settings) + [
         f"{layers.origin(path) or 'default'}: {'.'.join(map(str, path))} uses pin {pin}, "
         f"which most sound cards on the header need for I2S (18 to 21)"
         for pin, path in _pins(layers)
         if pin in _I2S
     ]
+
+
+def _heard_by_itself(settings: Settings) -> list[str]:
+    """Speech is to interrupt where the loudspeaker's own is not kept away from the microphone."""
+    path = ("interruption", "by")
+    if "speech" not in settings.interruption.by or settings.audio.duplex == "full":
+        return []
+    words = "the box may take its own answers for somebody speaking, and interrupt itself"
+    return [f'{type(settings).layers.origin(path) or "default"}: interruption.by has "speech": {words}']

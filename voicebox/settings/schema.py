@@ -62,9 +62,16 @@ class Wake(Section):
 class Conversation(Section):
     connect_timeout_s: Timeout = 15.0
     listen_timeout_s: Timeout = 10.0
+    follow_up_s: Number = Field(default=8.0, ge=0, le=600)
     utterance_timeout_s: Timeout = 60.0
     reply_timeout_s: Timeout = 30.0
     stall_timeout_s: Timeout = 5.0
+
+
+class Interruption(Section):
+    by: tuple[Literal["server", "wake_word", "button", "speech"], ...] = ("server", "wake_word", "button")
+    guard_ms: Integer = Field(default=300, ge=0, le=2000)
+    duck: StrictBool = True
 
 
 class Session(Section):
@@ -117,6 +124,7 @@ class Settings(BaseSettings):
     playback: Playback = Playback()
     wake: Wake = Wake()
     conversation: Conversation = Conversation()
+    interruption: Interruption = Interruption()
     session: Session = Session()
     diary: Diary = Diary()
     lights: Lights = Lights()
