@@ -349,3 +349,30 @@ def test_the_ring_gives_back_what_was_written(writes: list[tuple[int, int]], cap
         meant = np.concatenate([meant, np.zeros(gap, np.int16), recorded(position, count)])
     assert ring.end == meant.size
     assert np.array_equal(ring.read(ring.oldest, ring.end - ring.oldest), meant[ring.oldest :])
+
+
+def test_a_window_may_begin_earlier_than_it_was_opened_while_nothing_of_it_has_left() -> None:
+    out = Out()
+    out.hear(100)
+    out.uplink.set_window(Window(20_000))
+    out.uplink.set_window(Window(10_000))
+    out.uplink.set_window(Window(10_000, out.position))
+    out.take()
+    assert np.array_equal(out.positions, np.arange(10_000, out.position))
+    assert out.uplink.counts.dropped == 0
+
+
+def test_what_was_sent_or_dropped_is_not_reached_by_an_earlier_beginning() -> None:
+    out = Out()
+    out.hear(100)
+    out.uplink.set_window(Window(0, 10_000))
+    out.take()
+    out.uplink.set_window(None)
+    out.take()
+    out.uplink.set_window(Window(20_000))
+    out.uplink.set_window(Window(5_000))
+    out.take(2)
+    out.uplink.set_window(Window(2_000))  # and once it streams it goes on where it is
+    out.take()
+    assert np.array_equal(out.positions, np.arange(out.positions.size))
+    assert out.position - out.positions.size < CHUNK

@@ -83,6 +83,7 @@ class Uplink:
         self.available = asyncio.Event()  # something may be there for ``take``
         self._window: Window | None = None
         self._cursor = 0  # next sample to send
+        self._settled = 0  # position after the last sample that was sent or dropped: none is sent twice
         self._streaming = False  # START was taken, STOP was not
         self.started_at: float | None = None  # loop time the present stretch began to leave; whoever takes it notes it
         self._stop_due = False  # what comes next does not follow on what was sent
@@ -105,6 +106,7 @@ class Uplink:
         before, self._window = self._window, window
         self.available.set()
         if before is not None and before.until is None and window is not None:
+            self._extend_back(window.since)
             return  # it goes on, now perhaps to an end
         start = self.ring.end if window is None or window.since is None else window.since
         if before is not None and (window is None or start > self._cursor):
@@ -114,6 +116,11 @@ class Uplink:
             self._cursor = max(self._cursor, start)
             self._drop_to(self.ring.oldest)
             self._catching_up = True
+
+    def _extend_back(self, since: int | None) -> None:
+        """A window of which nothing has left yet may begin earlier than it was opened."""
+        if since is not None and not self._streaming:
+            self._cursor = max(min(self._cursor, since), self._settled, self.ring.oldest)
 
     def forget(self) -> None:
         """Drop what was not sent."""
@@ -153,7 +160,7 @@ class Uplink:
 
     def _take_audio(self, count: int) -> bytes:
         pcm = self.ring.read(self._cursor, count).tobytes()
-        self._cursor += count
+        self._cursor = self._settled = self._cursor + count
         self.counts.sent += count
         return pcm
 
@@ -164,8 +171,9 @@ class Uplink:
 
     def _drop_to(self, position: int) -> None:
         """What is before ``position`` and was not sent never will be."""
-        self.counts.dropped += max(0, position - self._cursor)
-        self._cursor = max(self._cursor, position)
+        if position > self._cursor:
+            self.counts.dropped += position - self._cursor
+            self._cursor = self._settled = position
 
 
 class WakeListener:

@@ -73,6 +73,13 @@ def speech_window(state: State, at: int) -> Window | None:
     return Window(max(state.window.since or 0, at))
 
 
+def held_window(state: State, at: int) -> Window | None:
+    """The open window while the button is held since about ``at``: what is said then needs no other sign, and begins
+    there at the latest."""
+    window = speech_window(state, at)
+    return window if window is None or window.since is None else replace(window, since=min(window.since, max(0, at)))
+
+
 def finish(state: State, *, source: Source | None = None, fault: Fault | None = None) -> Outcome:
     """End the conversation: silence, hang up, microphone closed."""
     ended, commands = enter(

@@ -43,6 +43,7 @@ from voicebox.core.moves import (
     enter,
     fault_timer,
     finish,
+    held_window,
     listen,
     open_window,
     speech_window,
@@ -111,7 +112,7 @@ def _reopened(state: State, since: int) -> Window | None:
     if state.window is None:
         window = open_window(replace(state, written=False), since)
         return replace(window, armed=False) if window else None
-    window = speech_window(state, since)
+    window = held_window(state, since)
     return replace(window, until=None) if window else None
 
 
@@ -185,7 +186,7 @@ def _ending(state: State, at: int) -> Window | None:
 
 
 def hold_listening(state: State, event: ButtonHeld) -> Outcome:
-    window = speech_window(state, event.at - state.policy.press_preroll)
+    window = held_window(state, event.at - state.policy.press_preroll)
     return enter(state, Phase.LISTENING, held=True, window=window)
 
 
