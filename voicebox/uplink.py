@@ -119,7 +119,7 @@ class Uplink:
 
     def _extend_back(self, since: int | None) -> None:
         """A window of which nothing has left yet may begin earlier than it was opened."""
-        if since is not None and not self._streaming:
+        if since is not None:
             self._cursor = max(min(self._cursor, since), self._settled, self.ring.oldest)
 
     def forget(self) -> None:

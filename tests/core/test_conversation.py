@@ -1,5 +1,7 @@
 """What the box does in a conversation, one behaviour at a time."""
 
+from dataclasses import replace
+
 import pytest
 
 from tests.core.story import AT, FULL, LATER, LISTENING, PCM, PHASE_TIMER, POLICY, SPEAKING, THINKING, Story, wake
@@ -130,6 +132,17 @@ def test_more_to_say_after_a_release_while_connecting_is_heard_as_well(again: li
     story = Story(ButtonPressed(AT), ButtonHeld(AT), ButtonReleased(AT + 9_000), *again, SessionReady())
     assert story.phase is Phase.LISTENING
     assert story.window == Window(AT - POLICY.press_preroll)
+
+
+@pytest.mark.parametrize("before", [(), (SessionReady(),)], ids=["connecting", "listening"])
+def test_a_hold_begins_before_the_press_also_where_speech_has_opened_the_window(before: tuple[Event, ...]) -> None:
+    story = Story(ButtonPressed(AT), *before, SpeechStarted(AT + 2_000), policy=replace(POLICY, endpointing=True))
+    assert story.window == Window(AT + 2_000 - POLICY.speech_preroll)
+    assert story.then(ButtonHeld(AT)).window == Window(AT - POLICY.press_preroll)
+
+
+def test_a_hold_cuts_nothing_off_a_window_that_has_been_open_for_longer() -> None:
+    assert Story(*LISTENING, ButtonPressed(LATER), ButtonHeld(LATER)).window == Window(AT - POLICY.preroll)
 
 
 def test_a_release_that_ends_no_hold_means_nothing() -> None:
