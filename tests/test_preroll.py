@@ -56,7 +56,7 @@ def test_the_account_tells_what_is_missing_and_what_is_too_much(received: Sample
 def test_of_resampled_sound_one_sample_too_few_is_noticed() -> None:
     alike = MEANT + np.random.default_rng(2).normal(0, 3, MEANT.size).astype(np.int16)
     assert preroll.likeness(MEANT, alike) == (0, 0)
-    assert preroll.likeness(MEANT, alike[: -BLOCK]) == (0, 0)  # it may still be in a resampler
+    assert preroll.likeness(MEANT, alike[:-BLOCK]) == (0, 0)  # it may still be in a resampler
     assert preroll.likeness(MEANT, np.delete(alike, 8_000))[0] > 6_000
     assert preroll.likeness(MEANT, np.insert(alike, 8_000, 0))[0] > 6_000
     assert preroll.likeness(MEANT, np.concatenate([alike, alike[:1_000]]))[1] > 500
