@@ -57,7 +57,13 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         "voicebox.pumps",
         "voicebox.limiter",
     ),
-    "voicebox.pumps": ("voicebox.services.base", "voicebox.uplink", "voicebox.limiter", "voicebox.websocket"),
+    "voicebox.pumps": (
+        "voicebox.telltale",
+        "voicebox.services.base",
+        "voicebox.uplink",
+        "voicebox.limiter",
+        "voicebox.websocket",
+    ),
     "voicebox.usage": ("voicebox.statefile",),
     "voicebox.websocket": ("voicebox.services.base", "voicebox.redial", "voicebox.clock"),
     "voicebox.redial": ("voicebox.services.base",),
@@ -74,7 +80,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
 LIBRARIES = {
     "websockets": {"websocket.py", "simulator/server.py"},  # one for each end of the wire
     "soundfile": {"audio/decode.py", "simulator/zeebee.py"},  # one reads, one writes
-    "gpiozero": {"pins.py", "buttons.py", "lights/gpio.py", "demo/finger.py"},
+    "gpiozero": {"pins.py", "buttons.py", "lights/pwm.py", "lights/apa102.py", "lights/lamp.py", "demo/finger.py"},
 }
 """The files that may import a library; one that is not named here is imported in a single file."""
 

@@ -89,6 +89,10 @@ class App:
         self.light = given.light or parts.light(settings, loop)
         stack.callback(self._close_light)
         self.light.show(Scene.STARTING)
+        self.lamp = given.lamp or parts.privacy_lamp(settings, self.light)
+        stack.callback(self.lamp.close)
+        for warning in parts.warnings(settings):
+            _log.warning("%s", warning)
         self.uplink = Uplink()
         self.keepsakes = keepsakes.Keepsakes(state / "keepsakes.json")
         service = await stack.enter_async_context(parts.service(settings, given.simulator, self.keepsakes))
@@ -152,6 +156,7 @@ class App:
             permit=self.usage.permit,
             seconds_left=lambda: self.usage.left,
             metered=lambda on: self.usage.opened() if on else self.usage.closed(),
+            lamp=lambda on: self.lamp.sending(on) or not self.settings.lights.privacy_required,
             longest=_seconds(self.settings.session.max_minutes),
         )
 

@@ -25,7 +25,7 @@ from voicebox.core.commands import (
     UpdateSession,
 )
 from voicebox.core.events import Event, ReplyAudio, Timer, TimerExpired
-from voicebox.core.scenes import Scene, scene
+from voicebox.core.scenes import Scene, flash, scene
 from voicebox.core.state import Policy, State
 from voicebox.core.transitions import step
 from voicebox.lead import LeadIn
@@ -96,6 +96,8 @@ class Box:
                 self._perform[type(command)](command)
             self._uplink.set_window(self.state.window)
             self._light.show(scene(self.state))
+            if (passing := flash(before, event, self.state)) is not None:
+                self._light.flash(passing)
         finally:
             self._dispatching = False
         taken = Step(before, event, self.state, commands)

@@ -158,7 +158,7 @@ class Button:
 
 
 def _open(options: ButtonOptions) -> Any:  # noqa: ANN401 # gpiozero has no types
-    with pins.opening(f"The button on GPIO{options.pin}", "Mend that, or set button.pin = false."):
+    with pins.opening(f"The button on GPIO{options.pin}", "Mend that, or set button.pin = false.", [options.pin]):
         from gpiozero import InputDevice  # noqa: PLC0415 # 50 ms and 11 MB, only for those who have a button
 
         return InputDevice(options.pin, pull_up=options.pull_up)

@@ -189,6 +189,8 @@ def _check(options: argparse.Namespace) -> int:
     for problem in found:
         _say(redact(problem))
     if not found:
+        for warning in parts.warnings(settings.load(options.config)):
+            _say(f"warning: {warning}")
         _say("the settings are fine")
     return 78 if found else 0
 

@@ -19,9 +19,14 @@ from voicebox.errors import AuthError, ConfigError, DeviceError
 from voicebox.hearing import GONE_MS, SOON_MS, GateFinder, SpeechFinder, UtteranceFinder
 from voicebox.keepsakes import Keepsakes
 from voicebox.lead import Lead
-from voicebox.lights.base import Light, LightOptions, open_light
+from voicebox.lights.base import Apa102, Lamp, Light, LightOptions, open_light
+from voicebox.lights.lamp import BrokenLamp, NoLamp, PinLamp
+from voicebox.lights.night import Dimmer, Night
+from voicebox.pins import I2S, i2s_in_use
 from voicebox.services.base import Adapter, Sound, discover
-from voicebox.settings import SIMULATOR, Settings
+from voicebox.settings import SIMULATOR, Settings, pins
+from voicebox.settings import warnings as settings_warnings
+from voicebox.settings.schema import Night as Nights
 from voicebox.systemd import Notifier
 from voicebox.wake.base import Detector, Phrase
 
@@ -43,6 +48,7 @@ class Parts:
     detector: Detector | None = None
     simulator: "Simulator | None" = None  # not yet started
     environ: Mapping[str, str] | None = None
+    lamp: Lamp | None = None  # the privacy lamp
 
 
 _NOTICED_MS = GONE_MS - SOON_MS + 1000 * WINDOW // CAPTURE_RATE
@@ -82,13 +88,42 @@ def _ducks(settings: Settings) -> bool:
 
 def light(settings: Settings, loop: asyncio.AbstractEventLoop) -> Light:
     """The light; none at all where it cannot be had."""
-    lights = settings.lights
-    options = LightOptions(lights.led, lights.rgb, lights.active_high, lights.brightness)
+    wanted = settings.lights
+    options = LightOptions(
+        led=wanted.led,
+        rgb=wanted.rgb,
+        apa102=Apa102(**wanted.apa102.model_dump()),
+        active_high=wanted.active_high,
+        dimmer=Dimmer(wanted.brightness, _night(wanted.night)),
+        tells_sending=wanted.privacy is True,
+    )
     try:
-        return open_light(lights.backend, options, loop)
+        return open_light(wanted.backend, options, loop)
     except DeviceError as error:
         _log.warning("the box works on without its light: %s", error)
         return open_light("none", options, loop)
+
+
+def privacy_lamp(settings: Settings, light: Light) -> Lamp:
+    """What says that microphone audio leaves the box: an LED of its own, the light, or nothing."""
+    wanted = settings.lights
+    if wanted.privacy is None:
+        return NoLamp()
+    if wanted.privacy is True:
+        return light
+    try:
+        return PinLamp(wanted.privacy, active_high=wanted.active_high)
+    except DeviceError as error:
+        without = "nothing is sent without it" if wanted.privacy_required else "audio is sent without it"
+        _log.warning("the privacy lamp cannot be lit, and %s: %s", without, error)
+        return BrokenLamp()
+
+
+def _night(wanted: Nights | None) -> Night | None:
+    def minutes(text: str) -> int:
+        return int(text[:2]) * 60 + int(text[3:])
+
+    return None if wanted is None else Night(minutes(wanted.start), minutes(wanted.end), wanted.brightness)
 
 
 def button(settings: Settings, position: Callable[[], int], dispatch: Callable[[Event], None]) -> Button | None:
@@ -247,5 +282,24 @@ def _check_service(settings: Settings) -> list[str]:
     return []
 
 
-CHECKS = (_check_cards, _check_wake, _check_service)
+def _check_pins(settings: Settings) -> list[str]:
+    """Whether the pins are the sound card's."""
+    return _on_i2s(settings, "the sound card on the header has (I2S); choose another") if i2s_in_use() else []
+
+
+def warnings(settings: Settings) -> list[str]:
+    """What is allowed but seldom meant."""
+    found = settings_warnings(settings)
+    return (
+        found
+        if i2s_in_use()
+        else found + _on_i2s(settings, "most sound cards on the header need (I2S, GPIO18 to GPIO21)")
+    )
+
+
+def _on_i2s(settings: Settings, words: str) -> list[str]:
+    return [f"{where} uses GPIO{pin}, which {words}" for pin, where in pins(settings) if pin in I2S]
+
+
+CHECKS = (_check_cards, _check_wake, _check_service, _check_pins)
 """What ``voicebox check`` looks at beside the settings themselves."""

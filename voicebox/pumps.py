@@ -5,11 +5,13 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import Literal, NoReturn
 
 from voicebox.core.events import Category, Event, ReplyAudio, ServiceError, SessionEnded, SessionReady, SessionWarning
 from voicebox.errors import ProtocolError
 from voicebox.limiter import Limiter
 from voicebox.services.base import Adapter, Effect, Hangup, Later, Remember, Send, Sound
+from voicebox.telltale import Telltale
 from voicebox.uplink import Converter, Mark, Uplink
 from voicebox.websocket import Connection, ConnectionClosed
 
@@ -18,6 +20,9 @@ LOOK_AGAIN = 0.05  # seconds between looks whether the speaker has room again, o
 PLAN_AHEAD = 300.0  # seconds before a service's own limit that we begin to look for a quiet moment
 LAST_MINUTES = "minutes"  # the kind of SessionWarning that says so
 LAST_CALL = 60.0  # seconds before the day's minutes are used up that the owner is warned
+NO_LAMP = (
+    "the privacy lamp cannot be lit, and lights.privacy_required forbids to send what the microphone hears without"
+)
 COUNT_EVERY = 60.0  # seconds between looks at what is left of them: a day may end, and a power cut forgets no more
 
 
@@ -32,6 +37,7 @@ class Surroundings:
     permit: Callable[[], None] = lambda: None  # raises QuotaError when no session may be opened today
     seconds_left: Callable[[], float] = lambda: float("inf")  # of what the owner allows today
     metered: Callable[[bool], None] = lambda _: None  # told when a session is ready, and when it is over
+    lamp: Callable[[bool], bool] = lambda _: True  # told whether microphone audio leaves the box; says whether it may
     longest: float | None = None  # seconds a session may last
     ping_interval: float | None = None  # None: as the service's capabilities say
 
@@ -60,6 +66,11 @@ class Pumps:
     _last_heard: float = 0.0  # loop time
     _ending: asyncio.Event = field(default_factory=asyncio.Event)
     _ready: asyncio.Event = field(default_factory=asyncio.Event)
+    _stretch: bool = False  # of microphone audio: it has begun and not ended
+    _telltale: Telltale = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._telltale = Telltale(self.around.lamp, self.connection.transport.get_write_buffer_size)
 
     async def run(self) -> list[Exception]:
         """Pump until the connection ends. Returns what ended it: Goodbye, ConnectionClosed, ProtocolError."""
@@ -74,7 +85,10 @@ class Pumps:
                 timer.cancel()
             if self._ready.is_set():
                 self.around.metered(False)
-            await self._hang_up(polite=any(isinstance(end, Goodbye) for end in ends))
+            try:
+                await self._hang_up(polite=any(isinstance(end, Goodbye) for end in ends))
+            finally:
+                self._telltale.close()
         return ends
 
     def end(self) -> None:
@@ -182,17 +196,27 @@ class Pumps:
         converter = Converter(limits.uplink_rate, limits.uplink_chunk)
         while True:
             self.uplink.available.clear()
+            if not self._stretch and not any(map(_is_audio, self._outbox)):
+                self._telltale.off()
             if self._outbox:
                 await self._send(self._outbox.popleft())
             elif not (self._ready.is_set() and self._take_audio(converter)):
                 await self.uplink.available.wait()
 
     async def _send(self, item: Send) -> None:
-        kind = "audio" if item.is_audio or isinstance(item.message, bytes) else "text"
+        """The one place where anything leaves the box."""
+        kind: Literal["audio", "text"] = "audio" if _is_audio(item) else "text"
         while (delay := self.limiter.delay(kind, _now())) > 0:  # noqa: ASYNC110  # the clock is what is waited for
             await asyncio.sleep(delay)
         self.limiter.sent(kind, _now())
+        if kind == "audio" and not self._telltale.on():
+            self._refuse_to_send()
         await self.connection.send(item.message)
+
+    def _refuse_to_send(self) -> NoReturn:
+        self._outbox.clear()  # nor may any of it be sent with the goodbye
+        self.report(SessionEnded(NO_LAMP, Category.CONFIG))
+        raise Goodbye
 
     def _take_audio(self, converter: Converter) -> bool:
         """Put the next piece of uplink audio into the outbox; false if there is none."""
@@ -202,10 +226,12 @@ class Pumps:
                 return False
             case Mark.START:
                 converter.begin()
+                self._stretch = True
                 self.uplink.started_at = _now()
                 self.perform(self.adapter.audio_start())
             case Mark.STOP:
                 self._pass_on(converter.end())
+                self._stretch = False
                 self.uplink.started_at = None
                 self.perform(self.adapter.audio_stop())
             case _:
@@ -271,6 +297,10 @@ class Pumps:
             warned = last
             await asyncio.sleep(min(COUNT_EVERY, max(left if last else left - LAST_CALL, LOOK_AGAIN)))
         self.report(SessionEnded("the minutes allowed for today are used up", Category.QUOTA))
+
+
+def _is_audio(item: Send) -> bool:
+    return item.is_audio or isinstance(item.message, bytes)
 
 
 def _now() -> float:

@@ -5,8 +5,8 @@ import asyncio
 import pytest
 
 from tests.support.house import House, living
-from voicebox.core.scenes import Scene
-from voicebox.core.state import Fault, Phase
+from voicebox.core.scenes import scene
+from voicebox.core.state import Fault, Phase, State
 from voicebox.simulator.faults import FAULTS
 from voicebox.virtualtime import run_virtual
 
@@ -34,10 +34,6 @@ OUTCOMES: dict[str, set[str]] = {
 """What becomes of one question. All other faults strike while the answer comes, which is heard, and change no light."""
 
 
-def scene(fault: str) -> Scene:
-    return Scene.REFUSED if fault == Fault.REFUSED else Scene.TROUBLE
-
-
 async def one_question(fault: str) -> House:
     async with living(faults=[fault], options=BRIEF) as house:
         await house.wake()
@@ -60,7 +56,7 @@ def test_the_box_comes_back_from_every_fault(fault: str) -> None:
         shown.add(ANSWERED)
     assert shown == OUTCOMES.get(fault, {ANSWERED})
     for said in house.faults:
-        assert scene(said) in house.lamp.scenes
+        assert scene(State(fault=said)) in house.lamp.scenes
     for said in house.faults - {Fault.BUSY}:  # in mid-conversation the status line says what goes on
         assert any(said in text for _, text in house.systemd.told)
 

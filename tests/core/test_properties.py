@@ -81,12 +81,12 @@ def test_no_story_leads_to_an_impossible_state(policy: Policy, events: list[Even
     """No dead audio, no open microphone in IDLE or while muted, no state without a deadline: see Model.check."""
     model = Model.of(policy)
     for event in events:
-        if not _impossible(model, event):
+        if not impossible(model, event):
             model = model.happens(event)
             assert isinstance(scene(model.state), Scene)
 
 
-def _impossible(model: Model, event: Event) -> bool:
+def impossible(model: Model, event: Event) -> bool:
     """What no room can do: a timer that was not set, the end of a reply that is still queued."""
     if isinstance(event, TimerExpired):
         return event.timer not in model.timers
@@ -135,7 +135,7 @@ def test_the_same_reply_twice_dead_stays_dead(policy: Policy, events: list[Event
     """An interruption may come twice, late, or for a reply nobody knows: idempotent (fault 63)."""
     model = Model.of(policy)
     for event in events:
-        if not _impossible(model, event):
+        if not impossible(model, event):
             model = model.happens(event)
     once = model.happens(Interrupted(reply_id))
     twice = once.happens(Interrupted(reply_id))

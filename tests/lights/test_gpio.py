@@ -13,7 +13,9 @@ from voicebox.core.scenes import Scene
 from voicebox.errors import DeviceError
 from voicebox.lights.base import LightOptions
 from voicebox.lights.gpio import GpioLight
+from voicebox.lights.night import Dimmer
 from voicebox.lights.patterns import PATTERNS, colour_at
+from voicebox.lights.rgb import RgbLight
 
 LED, RGB = 25, (17, 27, 22)
 
@@ -45,7 +47,7 @@ def test_the_single_led_follows_the_brightness_of_the_pattern(factory: MockFacto
 
 
 def test_the_colour_led_shows_the_colour(factory: MockFactory, loop: ManualLoop) -> None:
-    light = GpioLight(LightOptions(rgb=RGB), loop)
+    light = RgbLight(LightOptions(rgb=RGB), loop)
     light.show(Scene.LISTENING)
     assert levels(factory, *RGB) == [0.01, 0.16, 1.0]
     light.show(Scene.IDLE)
@@ -53,15 +55,8 @@ def test_the_colour_led_shows_the_colour(factory: MockFactory, loop: ManualLoop)
     light.close()
 
 
-def test_both_leds_work_together(factory: MockFactory, loop: ManualLoop) -> None:
-    light = GpioLight(LightOptions(led=LED, rgb=RGB), loop)
-    light.show(Scene.MUTED)
-    assert levels(factory, LED, *RGB) == [0.09, 0.09, 0, 0]
-    light.close()
-
-
 def test_brightness_dims_and_never_reaches_full(factory: MockFactory, loop: ManualLoop) -> None:
-    light = GpioLight(LightOptions(led=LED, brightness=0.5), loop)
+    light = GpioLight(LightOptions(led=LED, dimmer=Dimmer(0.5)), loop)
     light.show(Scene.LISTENING)
     assert levels(factory, LED) == [0.25]
     light.close()
@@ -90,13 +85,13 @@ def test_full_and_dark_leave_no_pulse_generator_running(
 
 
 def test_close_is_dark_and_gives_the_pin_back(factory: MockFactory, loop: ManualLoop) -> None:
-    light = GpioLight(LightOptions(led=LED, rgb=RGB), loop)
+    light = RgbLight(LightOptions(rgb=RGB), loop)
     light.show(Scene.CONNECTING)
     loop.advance(0.2)
     light.close()
-    assert [factory.pin(number).function for number in (LED, *RGB)] == ["input"] * 4
+    assert [factory.pin(number).function for number in RGB] == ["input"] * 3
     assert loop.pending == 0
-    GpioLight(LightOptions(led=LED, rgb=RGB), loop).close()  # nobody holds the pins
+    RgbLight(LightOptions(rgb=RGB), loop).close()  # nobody holds the pins
 
 
 def test_without_gpio_the_owner_is_told_what_and_how_to_mend_it(loop: ManualLoop) -> None:
@@ -111,9 +106,9 @@ def test_a_pin_that_is_taken_is_named_and_those_already_opened_are_given_back(
 ) -> None:
     taken = GpioLight(LightOptions(led=RGB[2]), loop)
     with pytest.raises(DeviceError, match="two settings name the same pin"):
-        GpioLight(LightOptions(rgb=RGB), loop)
+        RgbLight(LightOptions(rgb=RGB), loop)
     taken.close()
-    again = GpioLight(LightOptions(rgb=RGB), loop)
+    again = RgbLight(LightOptions(rgb=RGB), loop)
     again.show(Scene.LISTENING)
     assert levels(factory, RGB[2]) == [1]
     again.close()
@@ -137,7 +132,7 @@ def test_a_pin_that_fails_later_is_logged_once_and_the_light_recovers(
         patch.setattr(MockPWMPin, "_set_state", broken)
         light.show(Scene.SPEAKING)
         loop.advance(1)
-    assert [record.message for record in caplog.records] == ["The light on its GPIO pins fails: OSError: I/O error"]
+    assert [record.message for record in caplog.records] == ["The light on its GPIO pin fails: OSError: I/O error"]
     light.show(Scene.LISTENING)
     assert levels(factory, LED) == [1]
     light.close()
@@ -160,7 +155,7 @@ def test_pulses_begin_and_stop_on_all_pins_together_oldest_first(
     loop: ManualLoop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """lgpio's pulse thread may spin for ever when a pin stops while one that began before it goes on."""
-    light = GpioLight(LightOptions(led=LED, rgb=RGB, brightness=0.9), loop)
+    light = RgbLight(LightOptions(rgb=RGB, dimmer=Dimmer(0.9)), loop)
     changes: list[tuple[str, bool]] = []
     set_frequency = MockPWMPin._set_frequency
 
@@ -175,8 +170,8 @@ def test_pulses_begin_and_stop_on_all_pins_together_oldest_first(
         loop.advance(1.7)
     light.show(Scene.THINKING)
     light.close()
-    pins = [f"GPIO{number}" for number in (LED, *RGB)]
-    rounds = [changes[i : i + 4] for i in range(0, len(changes), 4)]
+    pins = [f"GPIO{number}" for number in RGB]
+    rounds = [changes[i : i + 3] for i in range(0, len(changes), 3)]
     assert len(rounds) > 10
     assert all([name for name, _ in round_] == pins for round_ in rounds)
     assert all(len({on for _, on in round_}) == 1 for round_ in rounds)

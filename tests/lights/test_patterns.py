@@ -6,11 +6,24 @@ from pathlib import Path
 
 import pytest
 
-from voicebox.core.scenes import Scene
-from voicebox.lights.patterns import FRAME, PATTERNS, Pattern, colour_at, next_change
+from voicebox.core.scenes import ONCE, Scene
+from voicebox.lights.animation import SEEN
+from voicebox.lights.patterns import (
+    AMBER,
+    CODES,
+    FRAME,
+    LONG,
+    MAGENTA,
+    PATTERNS,
+    RED,
+    Pattern,
+    colour_at,
+    next_change,
+)
 
 STATIC = {Scene.IDLE, Scene.LISTENING, Scene.MUTED}
-FLASHES = {Scene.TROUBLE: 1, Scene.NO_MICROPHONE: 2, Scene.NO_SPEAKER: 3, Scene.REFUSED: 4}
+PAGE = Path(__file__).parents[2] / "docs" / "lights.md"
+COLOURS = {AMBER: "amber", RED: "red"}
 
 
 def brightness(pattern: Pattern, seconds: float) -> float:
@@ -27,8 +40,38 @@ def test_every_scene_has_exactly_one_row() -> None:
 
 @pytest.mark.parametrize("scene", Scene)
 def test_every_scene_is_in_the_owners_table(scene: Scene) -> None:
-    page = Path(__file__).parents[2] / "docs" / "lights.md"
-    assert f"| {scene.value.replace('_', ' ')} |" in page.read_text()
+    assert f"| {scene.value.replace('_', ' ')} |" in PAGE.read_text()
+
+
+def test_the_card_shows_the_codes_as_they_are() -> None:
+    """Every fault with its flashes, number and colour, in order."""
+    card = PAGE.read_text().partition("<!-- card")[2].partition("<!-- end of card -->")[0]
+    rows = [
+        tuple(cell.strip() for cell in line.split("|")[1:5]) for line in card.splitlines() if line.startswith("| `")
+    ]
+    expected = []
+    for scene, number in sorted(CODES.items(), key=lambda item: item[1]):
+        long, short = divmod(number, LONG)
+        flashes = " ".join(["—"] * long + (["•" * short] if short else []))
+        colour = COLOURS[PATTERNS[scene].colour]
+        expected.append((f"`{flashes}`", str(number), colour, scene.value.replace("_", " ")))
+    assert rows == expected
+
+
+def test_no_two_faults_have_the_same_number() -> None:
+    assert len(set(CODES.values())) == len(CODES)
+
+
+@pytest.mark.parametrize("scene", Scene)
+def test_what_passes_has_an_end_and_nothing_else_has(scene: Scene) -> None:
+    pattern = PATTERNS[scene]
+    assert pattern.once is (scene in ONCE)
+    if pattern.once:
+        assert SEEN <= pattern.seconds <= 2.0
+
+
+def test_no_scene_can_be_taken_for_the_privacy_lamp() -> None:
+    assert MAGENTA not in {pattern.colour for pattern in PATTERNS.values()}
 
 
 @pytest.mark.parametrize(("one", "other"), list(combinations(Scene, 2)))
@@ -59,15 +102,18 @@ def test_muted_is_dimmer_than_listening() -> None:
     assert 0 < brightness(PATTERNS[Scene.MUTED], 0) < brightness(PATTERNS[Scene.LISTENING], 0) / 2
 
 
-@pytest.mark.parametrize(("scene", "count"), list(FLASHES.items()))
-def test_a_fault_flashes_its_number_and_then_pauses(scene: Scene, count: int) -> None:
-    """The owner counts; the pause is longer than any gap between two flashes."""
-    cycle = sum(step.seconds for step in PATTERNS[scene].steps)
-    shown = samples(scene, cycle)
-    rises = [i for i, (before, now) in enumerate(pairwise([0.0, *shown])) if before == 0 and now > 0]
-    gaps = [later - earlier for earlier, later in pairwise(rises)]
-    assert len(rises) == count
-    assert len(shown) - rises[-1] > 2 * max(gaps, default=50)
+@pytest.mark.parametrize(("scene", "number"), list(CODES.items()))
+def test_a_fault_flashes_its_number_and_then_pauses(scene: Scene, number: int) -> None:
+    """The owner counts: long flashes are told from short ones, and the pause from any gap between two flashes."""
+    shown = samples(scene, PATTERNS[scene].seconds)
+    changes = [i for i, (before, now) in enumerate(pairwise([0.0, *shown])) if (before == 0) is not (now == 0)]
+    lengths = [down - up for up, down in zip(changes[::2], changes[1::2], strict=True)]
+    gaps = [up - down for down, up in zip(changes[1:-1:2], changes[2::2], strict=True)]
+    long = [length > 50 for length in lengths]
+    assert sum(LONG if is_long else 1 for is_long in long) == number
+    assert long == sorted(long, reverse=True)
+    assert all(length > 80 or length < 25 for length in lengths)
+    assert len(shown) - changes[-1] > 3 * max(gaps, default=30)
 
 
 def test_the_faster_the_box_works_the_faster_it_breathes() -> None:

@@ -41,7 +41,26 @@ WRONG = [
     ),
     ("lights.rgb = [1, 2, 99]", "1: lights.rgb[3] = 99 is not allowed; it takes false or a list of 3, each a whole"),
     ("lights.brightness = nan", "1: lights.brightness = nan is not allowed; it takes a number from 0 to 1"),
-    ("lights.rgb = [5, 5, 6]", "1: lights.rgb uses pin 5, which lights.rgb uses already"),
+    ('lights = {backend = "rgb", rgb = [5, 5, 6]}', "1: lights.rgb uses pin 5, which lights.rgb uses already"),
+    ('lights = {backend = "rgb", rgb = [5, 17, 6]}', "1: lights.rgb uses pin 17, which button.pin uses already"),
+    ("lights.privacy = 17", "1: lights.privacy uses pin 17, which button.pin uses already"),
+    ('lights = {backend = "apa102", privacy = 10}', "1: lights.privacy uses pin 10, which lights.apa102 uses already"),
+    (
+        'lights = {backend = "apa102", apa102 = {power = 17}}',
+        "1: lights.apa102.power uses pin 17, which button.pin uses already",
+    ),
+    (
+        'lights = {backend = "apa102", apa102 = {data = 5, clock = 5}}',
+        "1: lights.apa102.clock uses pin 5, which lights.apa102.data uses already",
+    ),
+    ('lights = {backend = "rgb"}', "1: lights.rgb must name the pins of red, green and blue"),
+    ("lights.rgb = [5, 6, 13]", '1: lights.rgb is shown with lights.backend = "rgb"'),
+    ("lights.apa102.data = 5", "1: lights.apa102 needs data and clock, or neither"),
+    ("lights.privacy = 28", "1: lights.privacy = 28 is not allowed; it takes false or true or a whole number from 0"),
+    ("lights.privacy = true", "1: lights.privacy = true is for lights with colours (apa102, rgb, terminal)"),
+    ("lights.privacy_required = true", "1: lights.privacy_required = true needs a lamp"),
+    ('lights.night = {start = "7:00"}', '1: lights.night.start = "7:00": a time of day is written from 00:00 to 23'),
+    ('lights.night = {start = "07:00"}', "1: lights.night begins when it ends"),
     ("toy.metting_id = 'x'", "1: toy.metting_id is unknown; did you mean meeting_id?"),
     ("toy.url = 3", "1: toy.url = 3 is not allowed; it takes text in double quotes"),
     # syntax
@@ -132,10 +151,18 @@ def test_pins_of_lights_that_are_not_used_are_free(box: Box) -> None:
     assert box.load().button.pin == 25
 
 
-def test_pins_of_sound_cards_are_warned_of(box: Box) -> None:
-    box.write("button.pin = 19")
-    (warning,) = settings.warnings(box.load())
-    assert warning.startswith(f"{box.file}:1: button.pin uses pin 19")
+def test_all_pins_in_use_are_known_with_the_place_that_names_them(box: Box) -> None:
+    box.write('[button]\npin = 19\n[lights]\nbackend = "apa102"\napa102 = {power = 5}\nprivacy = 6')
+    apa102 = f"{box.file}:5: lights.apa102"
+    assert sorted(settings.pins(box.load())) == [
+        (5, f"{apa102}.power"),
+        (6, f"{box.file}:6: lights.privacy"),
+        (8, apa102),
+        (9, apa102),
+        (10, apa102),
+        (11, apa102),
+        (19, f"{box.file}:2: button.pin"),
+    ]
 
 
 def test_check_tells_problems_secrets_and_what_hooks_find(box: Box) -> None:

@@ -35,7 +35,10 @@ def test_a_missing_secret_is_shown_as_missing(box: Box) -> None:
 
 
 def test_what_is_shown_gives_the_same_settings_again(box: Box) -> None:
-    box.write('service = "toy"\n[toy]\nextra = { "a b" = [1, true], c = "d\\"e" }\n[lights]\nrgb = [5, 6, 13]')
+    box.write(
+        'service = "toy"\n[toy]\nextra = { "a b" = [1, true], c = "d\\"e" }\n'
+        '[lights]\nbackend = "rgb"\nrgb = [5, 6, 13]\nnight = {end = "06:30"}'
+    )
     loaded = box.load()
     box.write(settings.render(loaded))
     assert box.load().model_dump() == loaded.model_dump()

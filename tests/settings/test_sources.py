@@ -54,6 +54,7 @@ def test_environment_values_are_written_as_in_the_file_or_as_bare_text(box: Box)
         "VOICEBOX_AUDIO__OUTPUT": "7",
         "VOICEBOX_AUDIO__WAV_INPUT": "/tmp/in.wav",  # noqa: S108  # never opened
         "VOICEBOX_LIGHTS__LED": "false",
+        "VOICEBOX_LIGHTS__BACKEND": "rgb",
         "VOICEBOX_LIGHTS__RGB": "[5, 6, 13]",
         "VOICEBOX_LIGHTS__BRIGHTNESS": "0.5",
         "VOICEBOX_WAKE__PHRASES": '[{ model = "alexa" }]',

@@ -10,7 +10,7 @@ from typing import TypeVarTuple
 from unittest import mock
 
 from gpiozero import Device
-from gpiozero.pins.mock import MockFactory, MockPWMPin
+from gpiozero.pins.mock import MockFactory, MockPin, MockPWMPin
 
 _Ts = TypeVarTuple("_Ts")
 
@@ -73,9 +73,9 @@ def manual_loop() -> ManualLoop:
 
 
 @contextmanager
-def mock_pins() -> Iterator[MockFactory]:
-    """gpiozero on its mock pins, with PWM; the pins of the last test forgotten."""
-    factory = MockFactory(pin_class=MockPWMPin)
+def mock_pins(pin_class: type[MockPin] = MockPWMPin) -> Iterator[MockFactory]:
+    """gpiozero on its mock pins, by default with PWM; the pins of the last test forgotten."""
+    factory = MockFactory(pin_class=pin_class)
     with mock.patch.dict(os.environ, GPIOZERO_PIN_FACTORY="mock"), mock.patch.object(Device, "pin_factory", factory):
         yield factory
         factory.reset()

@@ -60,11 +60,22 @@ class Ear:
 class Lamp:
     def __init__(self) -> None:
         self.scenes: list[Scene] = []
+        self.flashes: list[Scene] = []
+        self.sent: list[tuple[float, bool]] = []
+        self.works = True
         self.closed = 0
 
     def show(self, scene: Scene) -> None:
         if scene not in self.scenes[-1:]:
             self.scenes.append(scene)
+
+    def flash(self, scene: Scene) -> None:
+        self.flashes.append(scene)
+
+    def sending(self, on: bool) -> bool:
+        """The privacy lamp: when it went on and off."""
+        self.sent.append((now(), on))
+        return self.works
 
     def close(self) -> None:
         self.closed += 1

@@ -10,6 +10,12 @@ class NullLight:
     def show(self, scene: Scene) -> None:
         pass
 
+    def flash(self, scene: Scene) -> None:
+        pass
+
+    def sending(self, on: bool) -> bool:  # noqa: ARG002  # the promise's name
+        return False
+
     def close(self) -> None:
         pass
 

@@ -16,13 +16,24 @@ from pydantic import BaseModel, ValidationError
 from voicebox.errors import ConfigError
 from voicebox.services.base import ServiceSettings, discover
 from voicebox.settings import checks, explain, sources
-from voicebox.settings.checks import warnings
+from voicebox.settings.checks import pins, warnings
 from voicebox.settings.credentials import Credentials
 from voicebox.settings.schema import SIMULATOR, Settings, schema
 from voicebox.settings.show import render
 from voicebox.settings.sources import Layer, Layers
 
-__all__ = ["SIMULATOR", "Credentials", "Settings", "load", "main_file", "problems", "render", "to_value", "warnings"]
+__all__ = [
+    "SIMULATOR",
+    "Credentials",
+    "Settings",
+    "load",
+    "main_file",
+    "pins",
+    "problems",
+    "render",
+    "to_value",
+    "warnings",
+]
 
 Services = Mapping[str, type[ServiceSettings]]
 Hook = Callable[[Settings], Iterable[str]]
@@ -97,7 +108,8 @@ def _read(
     settings, wrong = _validate(model, layers)
     alternatives = [section.SECRETS_ANY for section in services.values()]
     settings._credentials = Credentials(environ, file.parent / "credentials", alternatives)  # noqa: SLF001  # a private field of ours
-    return settings, [*found, *wrong, *checks.pins_used_twice(layers), *checks.no_hold_possible(layers)]
+    found += [*wrong, *checks.pins_used_twice(layers), *checks.no_hold_possible(layers)]
+    return settings, [*found, *checks.contradictions(settings)]
 
 
 def _variables(model: type[Settings]) -> dict[str, tuple[tuple[str, ...], bool]]:

@@ -1,13 +1,13 @@
-"""What no single key can tell: pins used twice, secrets in the wrong place, times that contradict each other."""
+"""What no single key can tell: pins used twice, keys that contradict each other, secrets in the wrong place."""
 
 from collections.abc import Iterable, Iterator
 
-from voicebox.settings.schema import Settings
+from voicebox.lights.base import discover
+from voicebox.settings.schema import Lights, Settings
 from voicebox.settings.sources import Layers
 from voicebox.settings.text import Path
 
 _PINS = range(28)
-_I2S = range(18, 22)
 
 
 def secrets_in_files(layers: Layers, names: Iterable[str]) -> dict[Path, str]:
@@ -43,17 +43,30 @@ def pins_used_twice(layers: Layers) -> list[str]:
     return problems
 
 
+_PIN_KEYS: tuple[tuple[Path, str | None], ...] = (
+    (("button", "pin"), None),
+    (("lights", "privacy"), None),
+    (("lights", "led"), "gpio"),
+    (("lights", "rgb"), "rgb"),
+    (("lights", "apa102", "power"), "apa102"),
+    (("lights", "apa102", "data"), "apa102"),
+    (("lights", "apa102", "clock"), "apa102"),
+)
+"""Every key that names pins, and the kind of light that must be chosen for them to be used (None: always)."""
+
+
 def _pins(layers: Layers) -> Iterator[tuple[int, Path]]:
-    fields = Settings.model_fields
-    for section, key in (("button", "pin"), ("lights", "led"), ("lights", "rgb")):
-        default = getattr(fields[section].default, key)
-        value = layers.value((section, key), default)
-        backend = layers.value(("lights", "backend"), "gpio")
-        if section == "lights" and backend != "gpio":
+    backend = layers.value(("lights", "backend"), "gpio")
+    if backend == "apa102" and layers.value(("lights", "apa102", "data"), False) is False:
+        select = layers.value(("lights", "apa102", "select"), 0)
+        yield from ((pin, ("lights", "apa102")) for pin in (9, 10, 11, 7 if select == 1 else 8))  # SPI 0's
+    for path, needed in _PIN_KEYS:
+        if needed not in (None, backend):
             continue
+        value = layers.value(path, _default(path))
         for pin in value if isinstance(value, list | tuple) else (value,):
             if isinstance(pin, int) and not isinstance(pin, bool) and pin in _PINS:
-                yield pin, (section, key)
+                yield pin, path
 
 
 def no_hold_possible(layers: Layers) -> list[str]:
@@ -69,13 +82,7 @@ def no_hold_possible(layers: Layers) -> list[str]:
 
 def warnings(settings: Settings) -> list[str]:
     """What is allowed but seldom meant."""
-    layers = type(settings).layers
-    return _heard_by_itself(settings) + [
-        f"{layers.origin(path) or 'default'}: {'.'.join(map(str, path))} uses pin {pin}, "
-        f"which most sound cards on the header need for I2S (18 to 21)"
-        for pin, path in _pins(layers)
-        if pin in _I2S
-    ]
+    return _heard_by_itself(settings)
 
 
 def _heard_by_itself(settings: Settings) -> list[str]:
@@ -85,3 +92,41 @@ def _heard_by_itself(settings: Settings) -> list[str]:
         return []
     words = "the box may take its own answers for somebody speaking, and interrupt itself"
     return [f'{type(settings).layers.origin(path) or "default"}: interruption.by has "speech": {words}']
+
+
+def _default(path: Path) -> object:
+    value: object = Settings()
+    for part in path:
+        value = getattr(value, str(part))
+    return value
+
+
+def pins(settings: Settings) -> list[tuple[int, str]]:
+    """All pins in use by BCM number, and where each was set: ``voicebox.toml:12: lights.led``."""
+    layers = type(settings).layers
+    return [(pin, f"{layers.origin(path) or 'default'}: {'.'.join(map(str, path))}") for pin, path in _pins(layers)]
+
+
+def contradictions(settings: Settings) -> list[str]:
+    """What single keys permit and all of them together do not."""
+    layers = type(settings).layers
+    return [
+        f"{layers.origin(('lights', key)) or layers.origin(('lights', 'backend')) or 'default'}: lights.{key} {words}"
+        for key, words in _about_lights(settings.lights)
+    ]
+
+
+def _about_lights(wanted: Lights) -> Iterator[tuple[str, str]]:
+    if wanted.backend == "rgb" and wanted.rgb is None:
+        yield "rgb", 'must name the pins of red, green and blue for lights.backend = "rgb"'
+    if wanted.backend == "gpio" and wanted.rgb is not None:
+        yield "rgb", 'is shown with lights.backend = "rgb"; "gpio" is for one LED'
+    if (wanted.apa102.data is None) is not (wanted.apa102.clock is None):
+        yield "apa102", "needs data and clock, or neither (then it is on SPI: data 10, clock 11)"
+    if wanted.night is not None and wanted.night.start == wanted.night.end:
+        yield "night", "begins when it ends: set start and end apart, or lights.brightness instead"
+    able = [name for name, light in discover().items() if getattr(light, "TELLS_SENDING", False)]
+    if wanted.privacy is True and wanted.backend not in able:
+        yield "privacy", f"= true is for lights with colours ({', '.join(able)}); give it a pin of its own"
+    if wanted.privacy_required and wanted.privacy is None:
+        yield "privacy_required", "= true needs a lamp: set lights.privacy"

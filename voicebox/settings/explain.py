@@ -52,7 +52,7 @@ def _resolve(model: type[BaseModel], loc: Path) -> tuple[Path, type[BaseModel]]:
     for part in loc:
         if isinstance(part, str):
             if part not in inner.model_fields:
-                return path, inner
+                return path, section if inner is BaseModel else inner
             section, annotation = inner, inner.model_fields[part].annotation
             inner = _model_in(annotation) or BaseModel
         path += (part,)

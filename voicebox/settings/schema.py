@@ -3,11 +3,22 @@
 TOML has no null, so whatever can be switched off is written ``false`` and read as ``None``.
 """
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, Strict, StrictBool, create_model
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    Strict,
+    StrictBool,
+    create_model,
+)
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
@@ -85,12 +96,39 @@ class Diary(Section):
     days: Integer = Field(default=7, ge=1, le=3650)
 
 
+class LedRow(Section):
+    leds: Integer = Field(default=3, ge=1, le=300)
+    select: Integer = Field(default=0, ge=0, le=1)
+    power: Annotated[Pin | None, Off] = None
+    data: Annotated[Pin | None, Off] = None
+    clock: Annotated[Pin | None, Off] = None
+
+
+def _time_of_day(text: str) -> str:
+    if not re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d", text):
+        raise ValueError("a time of day is written from 00:00 to 23:59")
+    return text
+
+
+TimeOfDay = Annotated[str, AfterValidator(_time_of_day)]
+
+
+class Night(Section):
+    start: TimeOfDay = "22:00"
+    end: TimeOfDay = "07:00"
+    brightness: Number = Field(default=0.2, ge=0, le=1)
+
+
 class Lights(Section):
     backend: str = "gpio"  # limited to what there is, by ``schema``
     led: Annotated[Pin | None, Off] = 25
     rgb: Annotated[tuple[Pin, Pin, Pin] | None, Off] = None
+    apa102: LedRow = LedRow()
     active_high: StrictBool = True
     brightness: Number = Field(default=1.0, ge=0, le=1)
+    night: Annotated[Night | None, Off] = None
+    privacy: Annotated[Literal[True] | Pin | None, Off] = None
+    privacy_required: StrictBool = False
 
 
 class Button(Section):
