@@ -18,7 +18,7 @@ from voicebox.app import App
 from voicebox.audio.wavfile import WavBackend
 from voicebox.box import Step
 from voicebox.core.events import Event
-from voicebox.core.scenes import Scene
+from voicebox.lights.none import NullLight
 from voicebox.parts import Parts
 from voicebox.simulator import Simulator
 from voicebox.simulator.recording import Memory
@@ -51,14 +51,6 @@ class Ear:
 
     def reset(self) -> None:
         self.cue = False
-
-
-class _Dark:
-    def show(self, scene: Scene) -> None:
-        """Nobody looks."""
-
-    def close(self) -> None:
-        """Nothing to close."""
 
 
 class Distant(Simulator):
@@ -152,7 +144,7 @@ async def cold_box(service: str, chance: Random) -> AsyncIterator[ColdBox]:
             "VOICEBOX_BUTTON__PIN": "false",
         }
         backend, ear, simulator = WavBackend(noise=_NOISE), Ear(), Distant(service, chance)
-        parts = Parts(backend, _Dark(), InlineExecutor(), Notifier({}), ear, simulator, environ)
+        parts = Parts(backend, NullLight(), InlineExecutor(), Notifier({}), ear, simulator, environ)
         stop = asyncio.Event()
         async with App(settings.load(Path("/dev/null"), environ), parts) as app:
             running = asyncio.ensure_future(app.run(stop))
