@@ -64,6 +64,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         "voicebox.limiter",
         "voicebox.websocket",
     ),
+    "voicebox.volume": ("voicebox.audio.base", "voicebox.audio.mixer", "voicebox.statefile"),
     "voicebox.usage": ("voicebox.statefile",),
     "voicebox.websocket": ("voicebox.services.base", "voicebox.redial", "voicebox.clock"),
     "voicebox.redial": ("voicebox.services.base",),

@@ -24,6 +24,7 @@ class Daemon:
         self.path = path
         self._loop = asyncio.new_event_loop()
         noted = dict.fromkeys(("say", "session.set", "mute", "unmute"), self._note)
+        noted["volume"] = lambda request: {**self._note(request), "volume": 40, "control": "PCM"}
         actions = {"status": self._status, **noted, "conversation.new": self._refuse}
         self._control = Control(path, actions)
         self._thread = threading.Thread(target=self._loop.run_forever)
@@ -107,6 +108,32 @@ def test_mute_and_unmute(daemon: Daemon, command: str) -> None:
     assert daemon.asked == [{"do": command}]
 
 
+@pytest.mark.parametrize(
+    ("given", "asked"),
+    [
+        ([], {}),
+        (["40"], {"level": 40}),
+        (["0"], {"level": 0}),
+        (["101"], {"level": 101}),  # the box says what is wrong with that
+        (["+5"], {"by": 5}),
+        (["-5"], {"by": -5}),
+    ],
+)
+def test_volume(daemon: Daemon, capsys: pytest.CaptureFixture[str], given: list[str], asked: dict[str, int]) -> None:
+    assert cli.main(["volume", *given]) == 0
+    assert daemon.asked == [{"do": "volume", **asked}]
+    assert capsys.readouterr().out == "40 (PCM)\n"
+
+
+@pytest.mark.parametrize("given", ["loud", "4.5", "--5", "1000", "٣", "50%"])
+def test_volume_takes_numbers(path: Path, given: str, capsys: pytest.CaptureFixture[str]) -> None:
+    del path
+    with pytest.raises(SystemExit) as end:
+        cli.main(["volume", given])
+    assert end.value.code == 2
+    assert given in capsys.readouterr().err
+
+
 def test_session_set_reads_json_where_it_is_json(daemon: Daemon) -> None:
     values = ["personality=kind=er", "volume=0.5", "on=true", "none=null", 'deep={"a": [1]}', "empty=", "odd=NaN"]
     assert cli.main(["session", "set", *values]) == 0
@@ -147,7 +174,7 @@ def test_watch_prints_a_line_for_each_event_until_the_box_ends(daemon: Daemon, m
 
 @pytest.mark.parametrize(
     "command",
-    [["status"], ["say", "x"], ["session", "set", "a=1"], ["conversation", "new"], ["mute"], ["watch"]],
+    [["status"], ["say", "x"], ["session", "set", "a=1"], ["conversation", "new"], ["mute"], ["volume"], ["watch"]],
     ids=" ".join,
 )
 def test_without_a_daemon_it_says_so_and_ends_with_69(

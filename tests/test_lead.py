@@ -44,6 +44,9 @@ class Card:
     def duck(self, on: bool) -> None:
         self.calls.append(("duck", int(on), b""))
 
+    def set_volume(self, level: float) -> None:
+        raise NotImplementedError  # nor does the volume
+
     def notify(self, pcm: bytes) -> None:
         raise NotImplementedError  # the box's own sounds do not pass here
 

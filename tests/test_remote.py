@@ -10,6 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import numpy as np
 import pytest
 
 from tests.support.house import House, living, now
@@ -110,6 +111,42 @@ def test_without_a_socket_the_box_works_and_says_so(caplog: pytest.LogCaptureFix
 
     run_virtual(main())
     assert "without it the box works" in caplog.text
+
+
+# --- volume --------------------------------------------------------------------------------------------------------
+
+
+def test_the_volume_is_told_set_and_kept() -> None:
+    loud = np.full(4_800, 8_000, np.int16).tobytes()
+
+    async def notice(house: House) -> int:
+        """How loud our own sounds are."""
+        begin = house.backend.spk.size
+        house.backend.speaker.notify(loud)
+        await asyncio.sleep(0.5)
+        return int(np.abs(house.backend.spk[begin:]).max())
+
+    async def main(home: str) -> None:
+        environ = {"STATE_DIRECTORY": home, "RUNTIME_DIRECTORY": home}
+        async with asked(environ=environ) as house:
+            assert await ask(house, "volume") == {"ok": True, "volume": 100, "control": "software"}
+            assert await notice(house) == 8_000
+            assert await ask(house, "volume", level=40) == {"ok": True, "volume": 40, "control": "software"}
+            assert await ask(house, "volume", by=20) == {"ok": True, "volume": 60, "control": "software"}
+            assert await ask(house, "volume", by=-10) == {"ok": True, "volume": 50, "control": "software"}
+            assert (await ask(house, "status"))["volume"] == 50
+            assert await notice(house) == 1_000
+            assert "from 0 to 100: 101" in await refused(house, "volume", level=101)
+            assert "whole number" in await refused(house, "volume", level="50")
+            assert "whole number" in await refused(house, "volume", level=True)
+            assert "whole number" in await refused(house, "volume", by=1.5)
+            assert "not both" in await refused(house, "volume", level=1, by=1)
+            assert (await ask(house, "volume"))["volume"] == 50
+        async with asked(environ=environ) as house:
+            assert await notice(house) == 1_000
+
+    with TemporaryDirectory() as home:
+        run_virtual(main(home))
 
 
 # --- mute ----------------------------------------------------------------------------------------------------------

@@ -85,11 +85,23 @@ def test_a_full_disk_is_said_and_the_old_text_stays(
 ) -> None:
     statefile.write(path, "old")
     monkeypatch.setattr(os, "fsync", full)
-    statefile.write(path, "new")
+    assert not statefile.write(path, "new")
     assert statefile.read(path) == "old"
     assert [file.name for file in path.parent.iterdir()] == [path.name]
     assert "No space left" in caplog.text
     assert str(path) in caplog.text
+
+
+def test_a_full_disk_is_said_once_for_as_long_as_it_lasts(
+    path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    for said in (1, 2):
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "fsync", full)
+            statefile.write(path, "one")
+            statefile.write(path, "two")
+        assert len(caplog.records) == said
+        assert statefile.write(path, "three")
 
 
 def test_a_directory_that_cannot_be_had_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

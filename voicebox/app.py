@@ -109,6 +109,7 @@ class App:
             exchange=web.exchange,
             keep_warm=settings.session.keep_warm_s,
         )
+        self.volume = parts.volume(settings, state / "volume", self.backend)
         self.playback = LeadIn(self.backend.speaker, parts.lead(settings, self.adapter), loop)
         self.box.connect(self.session, self.playback, self.backend.capture)
         engine = given.detector or await loop.run_in_executor(executor, parts.detector, settings)
@@ -177,6 +178,7 @@ class App:
         """Serve until ``stop`` is set or a successor takes over, then say goodbye. An exception nobody expected ends
         the run and is raised."""
         work = [self.session.run(), self._callbacks_fail(), Watchdog(self.notifier, self.hearing.trouble).run()]
+        work += [self.volume.run()]
         work += [part.run() for part in (self.listener, self.diary) if part is not None]
         async with asyncio.TaskGroup() as tasks:
             running = [tasks.create_task(coroutine) for coroutine in (*work, self._announce_ready())]
@@ -240,6 +242,8 @@ class App:
         if device == Device.MICROPHONE:
             self.hearing.works()
             self._started.set()
+        else:
+            self.volume.speaker_ready()
         self.box.dispatch(DeviceReady(Device(device)))
 
     # what follows the core

@@ -7,6 +7,7 @@ import io
 import json
 import logging
 import os
+import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -68,6 +69,8 @@ def _parser() -> argparse.ArgumentParser:
     session.add_argument(
         "values", nargs="+", type=_key_and_value, metavar="KEY=VALUE", help="VALUE as JSON, or else as plain text"
     )
+    volume = command("volume", _volume, "say how loud the box is, or make it louder or softer; also through restarts")
+    volume.add_argument("level", nargs="?", type=_level, metavar="N", help="0 to 100, or by how much: +N, -N")
     command("mute", _mute, "close the microphone, until it is unmuted; also through restarts")
     command("unmute", _mute, "open the microphone again")
     conversation = command("conversation", _conversation_new, "begin a new conversation with the next thing said")
@@ -295,6 +298,17 @@ def _key_and_value(text: str) -> tuple[str, Any]:
         return key, json.loads(value, parse_constant=str)
     except ValueError:
         return key, value
+
+
+def _level(text: str) -> dict[str, int]:
+    if not re.fullmatch(r"[+-]?[0-9]{1,3}", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to 100, or +N or -N")
+    return {"by" if text[0] in "+-" else "level": int(text)}
+
+
+def _volume(options: argparse.Namespace) -> None:
+    answer = _ask({"do": "volume", **(options.level or {})})
+    _say(f"{answer['volume']} ({answer['control']})")
 
 
 def _mute(options: argparse.Namespace) -> None:

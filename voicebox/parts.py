@@ -7,10 +7,12 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import Executor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from voicebox.audio.base import CAPTURE_RATE, Backend
 from voicebox.audio.devices import check_name
+from voicebox.audio.mixer import Mixer
 from voicebox.audio.vad import WINDOW, Endpointer
 from voicebox.buttons import Button, ButtonOptions
 from voicebox.core.events import Event, Source
@@ -28,6 +30,7 @@ from voicebox.settings import SIMULATOR, Settings, pins
 from voicebox.settings import warnings as settings_warnings
 from voicebox.settings.schema import Night as Nights
 from voicebox.systemd import Notifier
+from voicebox.volume import SOFTWARE, Volume
 from voicebox.wake.base import Detector, Phrase
 
 if TYPE_CHECKING:
@@ -84,6 +87,13 @@ def lead(settings: Settings, adapter: Adapter) -> Lead:
 
 def _ducks(settings: Settings) -> bool:
     return settings.interruption.duck and settings.audio.duplex == "full"
+
+
+def volume(settings: Settings, path: Path, backend: Backend) -> Volume:
+    """How loud the box is, kept in the file ``path``; on the card's mixer unless the owner wants none."""
+    wanted = settings.playback.mixer
+    mixer = None if wanted == SOFTWARE else Mixer(wanted)
+    return Volume(path, backend.speaker, mixer, lambda: backend.mixer)
 
 
 def light(settings: Settings, loop: asyncio.AbstractEventLoop) -> Light:

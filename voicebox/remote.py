@@ -27,6 +27,7 @@ def actions(app: "App") -> dict[str, Action]:
         "conversation.new": lambda request: _new(app, request),
         "reload": lambda request: _reload(app, request),
         "secret.renew": lambda request: _renew(app, request),
+        "volume": lambda request: _volume(app, request),
         "mute": lambda _: _mute(app, muted=True),
         "unmute": lambda _: _mute(app, muted=False),
     }
@@ -67,6 +68,7 @@ def _status(app: "App", _request: Request) -> Answer:
         "minutes_left": None if left == float("inf") else round(left / 60, 1),
         "latency_ms": dict(app.latency.marks),
         "uplink": {"sent": app.uplink.counts.sent, "dropped": app.uplink.counts.dropped},
+        "volume": app.volume.level,
         "lead_ms": round(app.playback.lead * 1000),
         "underruns": app.backend.speaker.underruns,
     }
@@ -94,6 +96,20 @@ def _set(app: "App", request: Request) -> Answer:
         raise VoiceboxError("no session is open: settings of a session can be changed while somebody talks to it")
     app.session.update(values)
     return {}
+
+
+async def _volume(app: "App", request: Request) -> Answer:
+    level, by = request.get("level"), request.get("by")
+    if level is not None and by is not None:
+        raise VoiceboxError('volume takes "level" or "by", not both')
+    for name, number in (("level", level), ("by", by)):
+        if number is not None and type(number) is not int:
+            raise VoiceboxError(f'"{name}" of volume must be a whole number')
+    if level is not None:
+        await app.volume.set(level)
+    elif by is not None:
+        await app.volume.change(by)
+    return {"volume": app.volume.level, "control": app.volume.control}
 
 
 def _mute(app: "App", *, muted: bool) -> Answer:

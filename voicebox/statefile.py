@@ -9,6 +9,8 @@ from pathlib import Path
 _log = logging.getLogger(__name__)
 
 _LARGEST = 1_000_000
+_failing: set[Path] = set()
+"""What could not be written last time, and has been complained of."""
 
 
 def directory(environ: Mapping[str, str]) -> Path:
@@ -20,9 +22,9 @@ def directory(environ: Mapping[str, str]) -> Path:
     return Path(home) / "voicebox"
 
 
-def write(path: Path, text: str) -> None:
+def write(path: Path, text: str) -> bool:
     """Replace the file, readable by us alone; after a power cut it holds the old text or the new. A full or read-only
-    disk is logged, not raised."""
+    disk is not raised but logged, once for as long as it lasts. Returns whether the file holds the text now."""
     temporary = path.with_name(f".{path.name}.new")
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -31,10 +33,15 @@ def write(path: Path, text: str) -> None:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
+        _failing.discard(path)
     except OSError as error:
-        _log.warning("%s could not be written: %s", path, error.strerror)
+        if path not in _failing:
+            _log.warning("%s could not be written: %s", path, error.strerror)
+        _failing.add(path)
         with suppress(OSError):
             temporary.unlink()
+        return False
+    return True
 
 
 def read(path: Path) -> str:

@@ -108,6 +108,20 @@ def test_a_sleeping_card_is_woken() -> None:
     assert not card.playback.asleep
 
 
+@pytest.mark.parametrize("pause", [480, 24_000])
+def test_a_volume_set_in_silence_is_that_of_its_first_sample(pause: int) -> None:
+    """Awake (20 ms of silence) or asleep."""
+    card = Card()
+    card.pull(480)
+    card.pull(pause, sleep_after=0.5)
+    card.playback.set_volume(0.5)
+    card.playback.duck(on=True)
+    card.playback.notify(tone(480, 8_000))
+    assert list(card.pull(480)) == [1_000] * 480
+    card.playback.play(REPLY, tone(480, 8_000))
+    assert card.pull(480)[0] == round(1_000 * 10 ** (-12 / 20))
+
+
 @pytest.mark.parametrize("rate", [44_100, 48_000])
 def test_it_is_heard_at_the_cards_rate(rate: int) -> None:
     card = Card(rate)

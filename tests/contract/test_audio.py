@@ -522,6 +522,48 @@ class TestCapture:
         box.run(test)
 
 
+class TestVolume:
+    def test_half_is_18_db_softer_at_once_without_a_click_and_full_is_exact(self, box: Box) -> None:
+        reply = np.full(PLAYBACK_RATE, 8_000, np.int16)
+
+        async def test(box: Box) -> None:
+            speaker = box.backend.speaker
+            speaker.play(1, reply.tobytes())
+            speaker.finish(1)
+            await box.listen(6_000)
+            called = box.now()
+            speaker.set_volume(0.5)
+            await box.listen(6_000)
+            speaker.set_volume(1.0)
+            await box.until(lambda: box.drained == [1])
+            await box.listen(2_400)
+            heard = box.heard()
+            first = int(np.flatnonzero(heard)[0])
+            level = heard[first : first + reply.size].astype(np.int32)
+            softest = np.flatnonzero(level == 1_000)
+            assert level.min() == 1_000
+            assert np.array_equal(softest, np.arange(softest[0], softest[-1] + 1))
+            assert softest[0] + first - called <= 480 + MOST_AFTER_FLUSH
+            assert np.abs(np.diff(level)).max() <= 7_000 / 480 + 1
+            assert np.count_nonzero(level == 8_000) == reply.size - softest.size - 2 * 479
+
+        box.run(test)
+
+    def test_concerns_our_own_sounds_too_and_0_is_silence(self, box: Box) -> None:
+        async def test(box: Box) -> None:
+            speaker = box.backend.speaker
+            for level in (0.0, 0.5):
+                speaker.set_volume(level)
+                await box.listen(1_200)
+                speaker.notify(np.full(1_200, 8_000, np.int16).tobytes())
+                await box.listen(3_600)
+            heard = box.heard()
+            assert set(heard.tolist()) == {0, 1_000}
+            assert np.count_nonzero(heard) == 1_200
+
+        box.run(test)
+
+
 class TestStop:
     def test_ends_within_a_second_twice_and_nothing_comes_after(self, box: Box) -> None:
         async def test(box: Box) -> None:

@@ -84,6 +84,10 @@ class Speaker(Protocol):
     def duck(self, on: bool) -> None:
         """Replies 12 dB softer, or as loud as before, within 20 ms. Stays until told otherwise, through flushes."""
 
+    def set_volume(self, level: float) -> None:
+        """How loud everything is, from 0 (silence) to 1 (as it comes), as people hear it; within 20 ms, and without a
+        click also while something sounds."""
+
     def notify(self, pcm: bytes) -> None:
         """A short sound of our own (s16le mono 24 kHz), heard at once and over whatever else is heard. It belongs to no
         reply: no flush or hold cuts it, no ducking softens it, it does not delay ``drained`` nor is it reported there.
@@ -112,6 +116,11 @@ class Backend(Protocol):
 
     @property
     def speaker(self) -> Speaker: ...
+
+    @property
+    def mixer(self) -> str | None:
+        """ALSA's name of the device that has the speaker's mixer ("hw:Headphones", "default"); None: there is none, or
+        the speaker has not been opened yet."""
 
     async def start(self, handlers: Handlers) -> None:
         """Open the devices and begin to capture. Raises ConfigError if a configured device name matches nothing that

@@ -91,6 +91,13 @@ def aliases(port: Port, cards: Cards) -> tuple[str, ...]:
     return (f"hw:{card.id},{device}", *(f"{name},{device}" for name in card.usb))
 
 
+def mixer(port: Port, cards: Cards) -> str:
+    """ALSA's name of what has this device's volume: its card, or where it is none (a sound server, a plugin) the
+    default."""
+    match = _HW.search(port.name)
+    return f"hw:{cards[match[1]].id}" if match and match[1] in cards else "default"
+
+
 def describe(ports: list[Port], cards: Cards) -> list[DeviceInfo]:
     return [DeviceInfo(p.title, p.inputs, p.outputs, p.rate, aliases(p, cards)) for p in ports]
 

@@ -6,6 +6,12 @@ from voicebox.audio import pcm as sound
 from voicebox.audio.pcm import Samples
 
 
+def amplitude(level: float) -> float:
+    """The gain at which people call sound ``level`` (0 to 1) as loud: its cube, as PulseAudio has it, so that each step
+    is heard as a step: -18 dB at a half, -60 dB at a tenth."""
+    return max(0.0, min(1.0, level)) ** 3
+
+
 class Ramp:
     """A gain that reaches its ``target`` along a straight line; each sample it is applied to moves it on."""
 

@@ -12,14 +12,14 @@ from dataclasses import dataclass
 
 from voicebox.audio import pcm as sound
 from voicebox.audio.base import PLAYBACK_RATE, Flushed
-from voicebox.audio.gain import Ramp
+from voicebox.audio.gain import Ramp, amplitude
 from voicebox.audio.timeline import Timeline
 
 FADE = 0.003
 """Seconds over which a flush or a hold falls silent, and a held reply comes back."""
 DUCKED = 10 ** (-12 / 20)
 """What is left of a ducked reply's amplitude."""
-_DUCKING = 0.02  # seconds
+_RAMP = 0.02  # seconds over which loudness changes
 _TOLD_WITHIN = 0.1  # seconds
 _WIDTH = 2  # bytes of one sample
 
@@ -61,6 +61,7 @@ class Playback:
         self._held = False
         self._holding = Ramp()
         self._ducking = Ramp()
+        self._volume = Ramp()
         self._resampler: tuple[int, sound.Resampler] | None = None
         self._notice = b""  # what is left of a sound of our own, at the card's rate
         self._awaited = 0  # reply of which all that came was handed over, but not its end
@@ -127,7 +128,11 @@ class Playback:
 
     def duck(self, on: bool) -> None:
         with self._lock:
-            self._ducking.to(DUCKED if on else 1.0, round(_DUCKING * self._rate))
+            self._ducking.to(DUCKED if on else 1.0, self._ramp_length())
+
+    def set_volume(self, level: float) -> None:
+        with self._lock:
+            self._volume.to(amplitude(level), self._ramp_length())
 
     def notify(self, pcm: bytes) -> None:
         notice = sound.to_bytes(sound.resample(sound.from_bytes(pcm), PLAYBACK_RATE, self._rate))
@@ -262,12 +267,12 @@ class Playback:
         return self._timeline.note(reply_id, count, heard_at, self._clock())
 
     def _sounding(self, pcm: bytes) -> sound.Samples:
-        """What the card gets of this sound of replies: held or ducked, and our own sounds over it."""
+        """What the card gets of this sound of replies: held or ducked, our own sounds over it, all at our volume."""
         out = self._holding.apply(self._ducking.apply(sound.from_bytes(pcm)))
         if self._notice:
             notice, self._notice = self._notice[: len(pcm)], self._notice[len(pcm) :]
             out = sound.mix(out, sound.from_bytes(notice))
-        return out
+        return self._volume.apply(out)
 
     def _let_go(self) -> list[tuple[int, float]]:
         """No more hold; returns the ends that were not reported because of it."""
@@ -314,6 +319,10 @@ class Playback:
     def _fade_length(self) -> int:
         """Samples a hold fades over: none where it does not cut a reply."""
         return round(FADE * self._rate) if self._is_cut_off() else 0
+
+    def _ramp_length(self) -> int:
+        """Samples a change of loudness takes: none where nobody hears it."""
+        return 0 if self.asleep or self._idle > 0 else round(_RAMP * self._rate)
 
     def _head(self, size: int) -> bytes:
         """The next ``size`` bytes of the dead replies at the head of the queue, or what there is of them."""

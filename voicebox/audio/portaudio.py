@@ -59,6 +59,10 @@ class PortAudioBackend:
         self._running = False
 
     @property
+    def mixer(self) -> str | None:
+        return self._spk.mixer
+
+    @property
     def position(self) -> int:
         silence = time.monotonic() - self._delivered_at
         if self._delivered_at and silence > _WATCH:

@@ -65,6 +65,7 @@ class Stream:
         self.outage = Outage()
         self.channels = 1
         self.card_rate = self.rate
+        self.mixer: str | None = None
 
     @property
     def is_open(self) -> bool:
@@ -75,9 +76,9 @@ class Stream:
 
     def open(self, audio: pyaudio.PyAudio) -> None:
         """Raises NotFound, ConfigError, or OSError if the card takes none of the formats we can live with."""
-        port = devices.find(
-            self.name, ports(audio), devices.read_cards(), capture=self.capture, setting=_SETTINGS[self.kind]
-        )
+        cards = devices.read_cards()
+        port = devices.find(self.name, ports(audio), cards, capture=self.capture, setting=_SETTINGS[self.kind])
+        self.mixer = devices.mixer(port, cards)
         refusal = OSError("it takes none of our formats")
         for rate, channels in self._formats(port):
             try:

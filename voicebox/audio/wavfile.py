@@ -100,6 +100,10 @@ class _Speaker(Playback):
         self.advance()
         super().duck(on)
 
+    def set_volume(self, level: float) -> None:
+        self.advance()
+        super().set_volume(level)
+
     @property
     def dry(self) -> float:
         self.advance()
@@ -157,6 +161,10 @@ class WavBackend:
     @property
     def position(self) -> int:
         return len(self._heard) // 2
+
+    @property
+    def mixer(self) -> None:
+        """Files have none."""
 
     @property
     def started(self) -> float:

@@ -55,6 +55,7 @@ class Audio(Section):
 
 class Playback(Section):
     lead_ms: Annotated[Annotated[Integer, Field(ge=0, le=2000)] | None, Off] = None
+    mixer: str = Field(default="auto", min_length=1)
 
 
 class WakePhrase(Section):
