@@ -177,7 +177,7 @@ class App:
     async def run(self, stop: asyncio.Event) -> None:
         """Serve until ``stop`` is set or a successor takes over, then say goodbye. An exception nobody expected ends
         the run and is raised."""
-        work = [self.session.run(), self._callbacks_fail(), Watchdog(self.notifier, self.hearing.trouble).run()]
+        work = [self.session.run(), self._callbacks_fail(), Watchdog(self.notifier, self._trouble).run()]
         work += [self.volume.run()]
         work += [part.run() for part in (self.listener, self.diary) if part is not None]
         async with asyncio.TaskGroup() as tasks:
@@ -229,6 +229,9 @@ class App:
             self._loop.set_exception_handler(before)
 
     # what the devices report
+
+    def _trouble(self) -> str | None:
+        return self.hearing.trouble() or self.backend.trouble()
 
     def _drained(self, reply_id: int) -> None:
         self.box.dispatch(SpeakerDrained(reply_id))

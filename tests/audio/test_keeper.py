@@ -1,6 +1,9 @@
 """Cards that go, come late or refuse: what the keeper does about it, with streams that do as they are told."""
 
+import itertools
 import threading
+import time
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -20,8 +23,10 @@ class FakeStream:
         self.broken = False
         self.restart_wanted = False
         self.wanted = True
+        self.unplugged = False
         self.is_open = False
         self.refusals = list(refusals)
+        self.restart_fails: OSError | None = None
         self.opened = threading.Semaphore(0)
         self.restarted = threading.Semaphore(0)
         self.closed = threading.Semaphore(0)
@@ -35,6 +40,8 @@ class FakeStream:
 
     def restart(self) -> None:
         self.restart_wanted = False
+        if self.restart_fails:
+            raise self.restart_fails
         self.restarted.release()
 
     def close(self) -> None:
@@ -153,16 +160,95 @@ def test_a_stream_that_is_not_wanted_is_closed_and_opened_again_beside_the_worki
     assert kept.lost == []
 
 
-def test_a_working_stream_is_interrupted_for_another_only_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_working_stream_is_not_interrupted_for_another_at_once() -> None:
     mic, speaker = impatient("microphone", *[OSError("busy")] * 3), impatient("speaker")
     with Kept(speaker, mic):
         assert mic.opened.acquire(timeout=5)
         assert FakeAudio.made == 1
-        monkeypatch.setattr(room, "_RENEW", 0.0)
-        mic.refusals += [OSError("busy")] * 2
-        mic.broken = True
-        assert mic.opened.acquire(timeout=5)
-        assert FakeAudio.made == 3
+
+
+def test_an_unplugged_card_is_told_and_taken_back() -> None:
+    speaker = impatient("speaker")
+    with Kept(speaker) as kept:
+        assert speaker.opened.acquire(timeout=5)
+        speaker.unplugged = True
+        assert speaker.closed.acquire(timeout=5)
+        speaker.unplugged = False
+        assert speaker.opened.acquire(timeout=5)
+        assert kept.lost[0] == ("speaker", 'audio.speaker = "card" has been unplugged; waiting for it.')
+
+
+def test_a_stream_that_does_not_start_again_is_opened_anew_and_nobody_is_alarmed() -> None:
+    """Its card was away while it slept, and is there again."""
+    speaker = impatient("speaker")
+    with Kept(speaker) as kept:
+        assert speaker.opened.acquire(timeout=5)
+        speaker.restart_fails = OSError("no such device")
+        speaker.restart_wanted = True
+        assert speaker.opened.acquire(timeout=5)
+        assert kept.lost == []
+
+
+def test_a_card_that_opens_but_never_calls_is_tried_ever_more_seldom(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(room, "_LONGEST_PAUSE", 5.0)
+    stream = FakeStream("microphone")
+    keeper = Keeper([stream], FakeAudio, lost=lambda *_: None, opened=lambda _: None, closed=lambda: None)
+    waits = []
+    for _ in range(6):
+        keeper._round()
+        assert keeper._missing() == []
+        stream.broken = True
+        before = time.monotonic()
+        keeper._round()
+        assert keeper._missing() == [stream]
+        waits.append(stream.outage.retry_at - before)
+        stream.outage.retry_at = 0.0
+    assert waits == pytest.approx([0.5, 1.0, 2.0, 4.0, 5.0, 5.0], abs=0.1)
+    stream.outage = Outage()  # as its first callback does
+    keeper._round()
+    stream.broken = True
+    keeper._round()
+    assert stream.outage.retry_at - time.monotonic() == pytest.approx(0.5, abs=0.1)
+
+
+def test_a_call_that_never_returns_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(room, "_HUNG", 0.05)
+    stream, reached, free = impatient("microphone"), threading.Event(), threading.Event()
+
+    def hang() -> None:
+        reached.set()
+        assert free.wait(10)
+
+    with Kept(stream) as kept:
+        assert stream.opened.acquire(timeout=5)
+        monkeypatch.setattr(stream, "close", hang)
+        stream.broken = True
+        assert reached.wait(5)
+        asked = [kept.keeper.hangs]
+        while not asked[-1] and len(asked) < 1_000:
+            time.sleep(0.005)
+            asked.append(kept.keeper.hangs)
+        assert (asked[0], asked[-1]) == (False, True)
+        stream.is_open = False
+        free.set()
+        assert stream.opened.acquire(timeout=5)
+        assert kept.keeper.hangs is False
+
+
+def test_renewals_that_interrupt_what_works_become_rare(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 1_000.0
+    monkeypatch.setattr(room, "_LONGEST_PAUSE", 5.0)
+    monkeypatch.setattr("voicebox.audio.keeper.time", SimpleNamespace(monotonic=lambda: now))
+    speaker, mic = FakeStream("speaker"), FakeStream("microphone", *[OSError("busy")] * 5_000)
+    keeper = Keeper([speaker, mic], FakeAudio, lost=lambda *_: None, opened=lambda _: None, closed=lambda: None)
+    FakeAudio.made, made_at = 0, []
+    while now < 4_600.0:
+        before = FakeAudio.made
+        keeper._round()
+        made_at += [now] * (FakeAudio.made - before)
+        now += 5.0
+    gaps = [b - a for a, b in itertools.pairwise(made_at)]
+    assert gaps == [30.0, 60.0, 120.0, 240.0, 480.0, *[600.0] * 4]
 
 
 def test_sleeping_stream_is_woken_at_once() -> None:

@@ -5,18 +5,20 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from tests.support import pulse as pulse_support
 from tests.support.boxes import PulseBox
+from tests.support.long import LONG
 from tests.support.pulse import PulseServer
-from voicebox.audio import pcm
+from voicebox.audio import alsa, pcm
 from voicebox.audio.base import BLOCK, Block
 from voicebox.audio.playback import Playback
 from voicebox.audio.portaudio import PortAudioBackend, list_devices
-from voicebox.audio.streams import Microphone, Speaker
+from voicebox.audio.streams import Microphone, Speaker, connect
 from voicebox.errors import ConfigError
 
 
@@ -86,6 +88,23 @@ def test_replies_pass_though_the_speaker_is_missing(pulse: PulseServer) -> None:
             await backend.stop()
 
     asyncio.run(main())
+
+
+@pytest.mark.usefixtures("pulse")
+def test_new_beginnings_of_portaudio_leak_no_thread_and_no_file() -> None:
+    """Each time a card is looked for that is not there all of PortAudio is closed and made anew."""
+    alsa.hush()
+    microphone = Microphone("box_mic", 0, lambda _: None, lambda _: None)
+    speaker = Speaker("box_speaker", Playback(lambda *_: None), lambda _: None)
+    seen = []
+    for cycle in range(100 if LONG else 25):
+        audio = connect()
+        for stream in (microphone, speaker) if cycle % 10 == 0 else ():
+            stream.open(audio)
+            stream.close()
+        audio.terminate()
+        seen.append(tuple(len([*Path("/proc/self", what).iterdir()]) for what in ("fd", "task")))
+    assert set(seen[1:]) == {seen[0]}
 
 
 def test_cards_that_go_are_noticed_within_two_seconds_and_taken_back(pulse: PulseServer) -> None:

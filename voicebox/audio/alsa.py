@@ -2,8 +2,11 @@
 
 import ctypes
 import os
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from functools import cache
 
+_libc = ctypes.CDLL(None)
 _ERROR_HANDLER = ctypes.CFUNCTYPE(None, *(ctypes.c_char_p, ctypes.c_int) * 2, ctypes.c_char_p)
 _MESSAGE_HANDLER = ctypes.CFUNCTYPE(None, ctypes.c_char_p)
 _ignore_error = _ERROR_HANDLER(lambda *_: None)  # module level: the libraries keep pointers to them
@@ -22,6 +25,36 @@ def hush() -> None:
             loaded = ctypes.CDLL(library)
             for name, handler in functions:
                 getattr(loaded, name)(handler)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """PortAudio prints three lines for every format a card refuses, and a missing card is tried for ever: send what C
+    libraries write by stdio to nowhere meanwhile. What Python writes is not affected."""
+    stderr = _stderr()
+    if stderr is None:
+        yield
+        return
+    before, stderr.value = stderr.value, _nowhere()
+    try:
+        yield
+    finally:
+        stderr.value = before
+
+
+def _stderr() -> ctypes.c_void_p | None:
+    try:
+        return ctypes.c_void_p.in_dll(_libc, "stderr")
+    except ValueError:
+        return None  # another C library than Debian's
+
+
+@cache
+def _nowhere() -> int:
+    """A FILE of C's that leads nowhere."""
+    _libc.fopen.restype = ctypes.c_void_p
+    opened: int = _libc.fopen(os.devnull.encode(), b"w")
+    return opened
 
 
 def forget_configuration() -> None:

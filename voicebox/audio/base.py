@@ -135,6 +135,9 @@ class Backend(Protocol):
         says whether the microphone is to be opened at all. Once this has closed it no block is delivered, and ``lost``
         is not called for it."""
 
+    def trouble(self) -> str | None:
+        """What only a new process can mend, for the owner; None: nothing of the kind."""
+
     @property
     def position(self) -> int:
         """Microphone position now: the end of the newest block; while there are none it goes on by the clock."""

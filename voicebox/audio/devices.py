@@ -50,6 +50,12 @@ class Port:
         """Its name without the card's number."""
         return _HW.sub("", self.name)
 
+    @property
+    def card(self) -> str:
+        """The number of its card; "" if it is none of the kernel's."""
+        match = _HW.search(self.name)
+        return match[1] if match else ""
+
     def channels(self, *, capture: bool) -> int:
         return self.inputs if capture else self.outputs
 

@@ -11,7 +11,8 @@ from voicebox.audio.devices import NotFound
 from voicebox.errors import ConfigError
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 5.0  # seconds before a card is tried again
-_RENEW = 30.0  # seconds between renewals of the device list where a working card has to be interrupted for it
+_RENEW, _LONGEST_RENEW = 30.0, 600.0  # seconds between renewals that interrupt a working card
+_HUNG = 30.0  # seconds for one round after which a call into PortAudio counts as hung
 _ROUND = 0.25
 _CARDS = Path("/proc/asound/cards")
 
@@ -44,6 +45,10 @@ class Stream(Protocol):
     @property
     def is_open(self) -> bool: ...
 
+    @property
+    def unplugged(self) -> bool:
+        """It is open, but the kernel no longer knows its card."""
+
     def open(self, audio: Any) -> None: ...  # noqa: ANN401  # a pyaudio.PyAudio, which ships no types
 
     def restart(self) -> None: ...
@@ -70,7 +75,8 @@ class Keeper:
         self._opened = opened
         self._closed = closed
         self._audio: Any = None
-        self._renewed = 0.0
+        self._renewed, self._renew_after = 0.0, _RENEW
+        self._busy_since: float | None = None
         self._cards = ""
         self._wake = threading.Event()
         self._stopping = False
@@ -82,6 +88,12 @@ class Keeper:
     def wake(self) -> None:
         """Something is to be done now."""
         self._wake.set()
+
+    @property
+    def hangs(self) -> bool:
+        """A call into PortAudio has not returned for so long that it never will."""
+        since = self._busy_since
+        return since is not None and time.monotonic() - since > _HUNG
 
     def stop(self) -> None:
         self._stopping = True
@@ -108,21 +120,35 @@ class Keeper:
             self._opened(None)
 
     def _round(self, opener: Callable[[Stream], None] | None = None) -> None:
-        for stream in self._streams:
-            if not stream.wanted:
-                stream.close()
-                stream.broken = False
-                stream.outage = Outage()
-            elif stream.broken:
-                stream.close()
-                stream.broken = False
-                stream.outage = Outage(retry_at=time.monotonic() + _FIRST_PAUSE)
-            elif stream.restart_wanted and stream.is_open:
-                self._restart(stream)
-        if any(time.monotonic() >= stream.outage.retry_at for stream in self._missing()):
-            self._renew()
-            for stream in self._missing():
-                (opener or self._open)(stream)
+        self._busy_since = time.monotonic()
+        try:
+            for stream in self._streams:
+                self._look_after(stream)
+            if any(time.monotonic() >= stream.outage.retry_at for stream in self._missing()):
+                self._renew()
+                for stream in self._missing():
+                    (opener or self._open)(stream)
+        finally:
+            self._busy_since = None
+
+    def _look_after(self, stream: Stream) -> None:
+        if not stream.wanted:
+            stream.close()
+            stream.broken = False
+            stream.outage = Outage()
+        elif stream.unplugged:
+            self._lost(stream.kind, f'{stream.setting} = "{stream.name}" has been unplugged; waiting for it.')
+            self._postpone(stream)
+        elif stream.broken:
+            self._postpone(stream)
+        elif stream.restart_wanted and stream.is_open:
+            self._restart(stream)
+
+    def _postpone(self, stream: Stream) -> None:
+        """It was open but is of no use: try again later, and ever later while no callback comes."""
+        stream.close()
+        stream.broken = False
+        _wait(stream.outage)
 
     def _missing(self) -> list[Stream]:
         return [stream for stream in self._streams if stream.wanted and not stream.is_open]
@@ -130,19 +156,20 @@ class Keeper:
     def _restart(self, stream: Stream) -> None:
         try:
             stream.restart()
-        except OSError as error:
-            stream.close()
-            self._failed(stream, f'{stream.setting} = "{stream.name}" does not start again: {error}')
+        except OSError:
+            stream.close()  # the card has been away while it slept; if it is there it is opened at once
 
     def _renew(self) -> None:
         """PortAudio's list of devices is frozen until all of it is closed: begin anew where that may help. What
-        works is interrupted only if cards have come or gone, or now and then when nothing else has helped."""
+        works is interrupted only if cards have come or gone, or ever more seldom when nothing else has helped: each
+        renewal also leaks some kB where ALSA has plugins that do."""
         cards = _CARDS.read_text(encoding="utf-8") if _CARDS.exists() else ""
-        working = any(stream.is_open for stream in self._streams)
+        at_rest = any(stream.is_open or not stream.wanted for stream in self._streams)
         refused = any(stream.outage.told for stream in self._missing())
-        overdue = refused and time.monotonic() - self._renewed >= _RENEW
-        if self._audio and working and cards == self._cards and not overdue:
+        overdue = refused and time.monotonic() - self._renewed >= self._renew_after
+        if self._audio and at_rest and cards == self._cards and not overdue:
             return
+        self._renew_after = min(2 * self._renew_after, _LONGEST_RENEW) if overdue and at_rest else _RENEW
         self._disconnect()
         self._audio, self._cards, self._renewed = self._connect(), cards, time.monotonic()
 
@@ -168,9 +195,12 @@ class Keeper:
             self._failed(stream, because if isinstance(error, OSError) else str(error))
 
     def _failed(self, stream: Stream, message: str) -> None:
-        outage = stream.outage
-        outage.retry_at = time.monotonic() + outage.pause
-        outage.pause = min(2 * outage.pause, _LONGEST_PAUSE)
-        if message != outage.told:
-            outage.told = message
+        _wait(stream.outage)
+        if message != stream.outage.told:
+            stream.outage.told = message
             self._lost(stream.kind, message)
+
+
+def _wait(outage: Outage) -> None:
+    outage.retry_at = time.monotonic() + outage.pause
+    outage.pause = min(2 * outage.pause, _LONGEST_PAUSE)

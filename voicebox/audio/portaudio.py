@@ -69,6 +69,9 @@ class PortAudioBackend:
             self._position = max(self._position, self._end + round(silence * CAPTURE_RATE))
         return self._position
 
+    def trouble(self) -> str | None:
+        return "the sound system hangs" if self._running and self._keeper.hangs else None
+
     def capture(self, on: bool) -> None:
         self._mic.wanted = on
         if self._running:

@@ -5,6 +5,7 @@ imports pyaudio.
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 from typing import Any, ClassVar
 
 import pyaudio
@@ -22,12 +23,14 @@ _SLEEP_AFTER = 5.0  # seconds of silence after which the output stream rests
 _STALLED = 1.5  # seconds without a callback: the card is gone, though PortAudio calls it active
 _START_GRACE = 3.0  # … right after a start: a sound server may take two seconds
 _MOST_CHANNELS = 16
+_CARDS = Path("/proc/asound")
 _SETTINGS = {"microphone": "audio.input", "speaker": "audio.output"}
 
 
 def connect() -> pyaudio.PyAudio:
     """PortAudio, with the cards there are at this moment."""
-    return pyaudio.PyAudio()
+    with alsa.quiet():
+        return pyaudio.PyAudio()
 
 
 def ports(audio: pyaudio.PyAudio) -> list[Port]:
@@ -57,6 +60,7 @@ class Stream:
         self.name = name
         self._on_first = on_first
         self._stream: Any = None
+        self._node: Path | None = None  # the kernel's of the card that is open
         self._first = True
         self.beat = 0.0
         self.broken = False
@@ -71,6 +75,10 @@ class Stream:
     def is_open(self) -> bool:
         return self._stream is not None and not self.broken
 
+    @property
+    def unplugged(self) -> bool:
+        return self.is_open and self._node is not None and not self._node.exists()
+
     def stalled(self) -> bool:
         return self.wanted and self.is_open and time.monotonic() - self.beat > _STALLED
 
@@ -82,11 +90,13 @@ class Stream:
         refusal = OSError("it takes none of our formats")
         for rate, channels in self._formats(port):
             try:
-                self._open_as(audio, port, rate, channels)
+                with alsa.quiet():
+                    self._open_as(audio, port, rate, channels)
             except (OSError, ValueError) as error:
                 refusal = OSError(str(error))
             else:
                 alsa.forget_configuration()
+                self._node = _CARDS / f"card{port.card}" if port.card else None
                 return
         raise refusal
 
@@ -115,7 +125,7 @@ class Stream:
     def close(self) -> None:
         stream, self._stream = self._stream, None
         if stream is not None:
-            with suppress(OSError):  # a card that is gone may say so once more
+            with suppress(OSError), alsa.quiet():  # a card that is gone may say so once more
                 stream.close()
 
     def beaten(self) -> None:
@@ -131,8 +141,9 @@ class Stream:
         """Wake a stream that has ended itself. Raises OSError."""
         self.restart_wanted = False
         self.grant_grace()
-        self._stream.stop_stream()
-        self._stream.start_stream()
+        with alsa.quiet():
+            self._stream.stop_stream()
+            self._stream.start_stream()
 
     def grant_grace(self) -> None:
         self.beat = time.monotonic() + _START_GRACE - _STALLED

@@ -206,6 +206,9 @@ class WavBackend:
         self._coming[first : first + speech.size] += speech
         return self.position + first
 
+    def trouble(self) -> str | None:
+        return None
+
     def capture(self, on: bool) -> None:
         self._announced = self._announced and on
         self._captures = on
