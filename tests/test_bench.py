@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -9,8 +10,11 @@ from pathlib import Path
 import pytest
 
 from voicebox import bench, cli
-from voicebox.bench import Figure, Options, _command
+from voicebox.audio.base import Handlers
+from voicebox.audio.wavfile import WavBackend
+from voicebox.bench import Figure, Options, _card, _command, _delivery
 from voicebox.errors import ConfigError
+from voicebox.lead import LeadIn
 
 GOOD = bench.at_most("late, worst of 3", 1.23456, "ms", 20)
 BAD = bench.at_least("recall", 0.5, "", 0.9)
@@ -42,7 +46,7 @@ def test_every_file_beside_it_is_a_section_but_for_the_private_ones() -> None:
     assert "audio" in files
 
 
-def run(*wanted: str, as_json: bool = False, **results: list[Figure] | Exception) -> int:
+def run(*wanted: str, as_json: bool = False, into: Path | None = None, **results: list[Figure] | Exception) -> int:
     def section(name: str, _: Options) -> list[Figure]:
         print(f"measuring {name}", file=sys.stderr)
         result = results[name]
@@ -50,7 +54,7 @@ def run(*wanted: str, as_json: bool = False, **results: list[Figure] | Exception
             raise result
         return result
 
-    return bench.main(wanted, Options(), as_json=as_json, run=section)
+    return bench.main(wanted, Options(), as_json=as_json, into=into, run=section)
 
 
 @pytest.fixture(autouse=True)
@@ -111,3 +115,90 @@ def test_a_section_finds_a_fresh_process_and_prints_no_figures_itself(tmp_path: 
     mine, its = done.stdout.split()
     assert mine != its
     assert "noise" in done.stderr
+
+
+# --- tables in a file ----------------------------------------------------------------------------------------------
+
+PAGE = "# Page\n\n<!-- bench: one -->\nold\n<!-- /bench -->\n\nbetween\n\n<!-- bench: two -->\n<!-- /bench -->\nend\n"
+
+
+def test_tables_are_put_where_they_belong(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    page = tmp_path / "page.md"
+    page.write_text(PAGE)
+    assert run("two", into=page, two=[GOOD, BAD]) == 1
+    text = page.read_text()
+    begin = PAGE.index("<!-- bench: two -->\n") + len("<!-- bench: two -->\n")
+    assert text.startswith(PAGE[:begin])
+    assert text.endswith(PAGE[begin:])
+    table, machine = text[begin : -len(PAGE[begin:])].rstrip().split("\n\n")
+    assert table.splitlines()[2:] == [
+        "| late, worst of 3 | 1.235 ms | ≤ 20 |  |",
+        "| recall | 0.5 | ≥ 0.9 | **missed** |",
+    ]
+    assert " cores, " in machine
+    run("two", into=page, two=[GOOD])  # again, and the old table is gone
+    assert len(page.read_text().splitlines()) == len(text.splitlines()) - 1
+    capsys.readouterr()
+
+
+def test_a_page_without_a_place_is_left_as_it_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    page = tmp_path / "page.md"
+    page.write_text(PAGE.replace("<!-- bench: two -->\n", ""))
+    with pytest.raises(ConfigError, match="there must be one <!-- bench: two -->"):
+        run(into=page, one=[GOOD], two=[GOOD])
+    assert "old" in page.read_text()
+    assert len(capsys.readouterr().out.splitlines()) == 2, "what was measured is shown all the same"
+
+
+def test_a_page_that_is_not_there_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(ConfigError, match=r"nowhere\.md: No such file"):
+        run("one", into=tmp_path / "nowhere.md", one=[GOOD])
+    assert capsys.readouterr().out
+
+
+def test_the_documentation_has_a_place_for_every_section() -> None:
+    text = (Path(__file__).parent.parent / "docs/measurements.md").read_text()
+    assert sorted(re.findall(r"<!-- bench: (\w+) -->", text)) == _command.sections()
+
+
+# --- what is measured without anybody who listens ------------------------------------------------------------------
+
+
+def test_a_box_measures_its_own_card(tmp_path: Path) -> None:
+    config = tmp_path / "voicebox.toml"
+    config.write_text('[audio]\nbackend = "wav"\n')
+    figures = _card.card_figures(Options(scale=0.02, card=True, config=config))
+    assert [figure.name.partition(":")[0] for figure in figures] == ["card"] * 4
+    assert figures[1] == bench.at_most("card: gaps in 1 s of capture", 0, "times", 0)
+
+
+def test_a_card_that_is_not_there_is_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Missing(WavBackend):
+        async def start(self, handlers: Handlers) -> None:
+            handlers.lost("microphone", "nothing is plugged in")
+
+    config = tmp_path / "voicebox.toml"
+    config.write_text("")
+    monkeypatch.setattr(_card, "_OPENING", 0.01)
+    monkeypatch.setattr("voicebox.parts.backend", lambda _: Missing())
+    assert _card.card_figures(Options(card=True, config=config)) == []
+    assert capsys.readouterr().err == "left out: your sound card: microphone: nothing is plugged in\n"
+
+
+def test_replies_come_out_as_they_were_sent_however_they_arrive() -> None:
+    figures = _delivery.delivery_figures(1)
+    assert [figure for figure in figures if not figure.ok] == []
+    assert sum("lost, doubled or wrong in 1 min" in figure.name for figure in figures) == 3
+    assert any("silences within replies" in figure.name and figure.value > 0 for figure in figures)
+
+
+def test_what_a_reply_loses_on_its_way_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    def forgetful(self: LeadIn, reply_id: int, pcm: bytes) -> None:
+        play(self, reply_id, pcm[:-2])
+
+    play = LeadIn.play
+    monkeypatch.setattr(LeadIn, "play", forgetful)
+    lost = _delivery.figures_of("Wi-Fi", 1, _delivery.jitter(0.06), 0.12)[0]
+    assert (lost.ok, lost.value > 100) == (False, True)

@@ -89,12 +89,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     with_config(demo)
 
-    bench = command("bench", _bench, "measure this box, or the voicebox of this repository, beside its targets")
-    bench.add_argument("section", nargs="*", metavar="SECTION", help="what to measure (default: all there is)")
-    bench.add_argument("--json", action="store_true", help="one list of {name, value, unit, target, ok}")
-    bench.add_argument(
-        "--scale", type=float, default=1.0, metavar="X", help="how much: 0.1 is a tenth of the repetitions (default 1)"
-    )
+    _add_bench(command, with_config)
 
     simulate = command("simulate", _simulate, "serve a voice service on loopback, to try the box against")
     simulate.add_argument("--brain", choices=["parrot", "talker"], default="parrot", help="what it answers")
@@ -114,6 +109,20 @@ def _parser() -> argparse.ArgumentParser:
     simulate.add_argument("--list-faults", action="store_true", help="list the faults there are")
     simulate.add_argument("--record", type=Path, metavar="DIR", help="save what is received")
     return parser
+
+
+def _add_bench(
+    command: Callable[..., argparse.ArgumentParser], with_config: Callable[[argparse.ArgumentParser], None]
+) -> None:
+    bench = command("bench", _bench, "measure this box, or the voicebox of this repository, beside its targets")
+    bench.add_argument("section", nargs="*", metavar="SECTION", help="what to measure (default: all there is)")
+    bench.add_argument("--json", action="store_true", help="one list of {name, value, unit, target, ok}")
+    bench.add_argument(
+        "--scale", type=float, default=1.0, metavar="X", help="how much: 0.1 is a tenth of the repetitions (default 1)"
+    )
+    bench.add_argument("--card", action="store_true", help="this box's own sound card, too (stop the daemon first)")
+    bench.add_argument("--update", type=Path, metavar="FILE", help="renew the sections' tables in this Markdown file")
+    with_config(bench)
 
 
 def _add_settings(
@@ -228,7 +237,8 @@ def _demo(options: argparse.Namespace) -> int:
 def _bench(options: argparse.Namespace) -> int:
     from voicebox import bench  # noqa: PLC0415
 
-    return bench.main(options.section, bench.Options(scale=options.scale), as_json=options.json)
+    wanted = bench.Options(scale=options.scale, card=options.card, config=options.config)
+    return bench.main(options.section, wanted, as_json=options.json, into=options.update)
 
 
 def _simulate(options: argparse.Namespace) -> int:

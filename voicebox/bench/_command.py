@@ -15,6 +15,7 @@ from math import isfinite
 from pathlib import Path
 
 from voicebox.bench._figures import Figure, Options
+from voicebox.bench._report import update
 from voicebox.errors import ConfigError
 
 Runner = Callable[[str, Options], list[Figure]]
@@ -42,14 +43,21 @@ def run_apart(name: str, options: Options) -> list[Figure]:
         return pool.submit(run_section, name, options).result()
 
 
-def main(wanted: Sequence[str], options: Options, *, as_json: bool = False, run: Runner = run_apart) -> int:
+def main(
+    wanted: Sequence[str],
+    options: Options,
+    *,
+    as_json: bool = False,
+    into: Path | None = None,
+    run: Runner = run_apart,
+) -> int:
     """Measure the sections ``wanted`` (none named: all of them) and print their figures on standard output; whatever
-    else there is to say goes to standard error. Returns 1 if a figure misses its target. Raises ConfigError for an
-    unknown section."""
+    else there is to say goes to standard error. Their tables are put ``into`` that Markdown file. Returns 1 if a figure
+    misses its target. Raises ConfigError for an unknown section, or where the file has no place for one."""
     found = sections()
     if unknown := [name for name in wanted if name not in found]:
         raise ConfigError(f"there is no section {', '.join(unknown)}; there are {', '.join(found)}")
-    results = {}
+    results: dict[str, list[Figure]] = {}
     for name in dict.fromkeys(wanted or found):
         results[name] = _measure(name, options, run)
         if not as_json:
@@ -57,6 +65,8 @@ def main(wanted: Sequence[str], options: Options, *, as_json: bool = False, run:
     figures = [figure for of_section in results.values() for figure in of_section]
     if as_json:
         print(json.dumps([_plain(figure) for figure in figures], indent=1))
+    if into is not None:
+        update(into, results)
     return 0 if all(figure.ok for figure in figures) else 1
 
 

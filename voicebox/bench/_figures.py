@@ -3,6 +3,7 @@
 import sys
 from dataclasses import dataclass
 from math import isfinite
+from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +37,12 @@ def _rounded(value: float) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """``scale``: how much is measured, 1.0 being what the documentation's figures rest on."""
+    """``scale``: how much is measured, 1.0 being what the documentation's figures rest on. ``card``: this box's own
+    microphone and speaker, as the settings in ``config`` (None: the usual file) name them, are to be measured too."""
 
     scale: float = 1.0
+    card: bool = False
+    config: Path | None = None
 
     def times(self, number: int) -> int:
         """How many repetitions (or seconds) to measure where ``number`` are due at full scale; at least one."""

@@ -10,19 +10,25 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
+from voicebox.audio.streams import PERIOD
 from voicebox.bench import _rig
+from voicebox.bench._card import card_figures
+from voicebox.bench._delivery import delivery_figures
 from voicebox.bench._figures import Figure, Options, at_most, stated
 from voicebox.wake.base import HOP, Phrase
 
 
 def run(options: Options) -> list[Figure]:
+    figures = delivery_figures(options.times(10))
+    if options.card:
+        figures += card_figures(options)
     boxes, pulse = _rig.boxes(), _rig.pulse()
     if boxes is None or pulse is None:
-        options.left_out("audio", _rig.WHY_NOT)
-        return []
-    figures = flush_figures("WAV", boxes.WavBox(), options.times(1000))
+        options.left_out("flush, and playback on PulseAudio", _rig.WHY_NOT)
+        return figures
+    figures += flush_figures("WAV", boxes.WavBox(), options.times(1000))
     if not pulse.available():
-        options.left_out("audio on PulseAudio", "install pulseaudio, pulseaudio-utils and libasound2-plugins")
+        options.left_out("PulseAudio", "install pulseaudio, pulseaudio-utils and libasound2-plugins")
         return figures
     with pulse.PulseServer() as server:
         os.environ.update(server.env)
@@ -75,6 +81,7 @@ def flush_figures(label: str, box: "_rig.Box", cycles: int) -> list[Figure]:
         stale.append((int(sounding[-1]) + 1) / 24 if sounding.size else 0.0)
     return [
         stated(f"{label}: silent after flush, median of {cycles}", float(np.median(stale)), "ms"),
+        stated(f"{label}: the worst in periods of {PERIOD * 1000:g} ms", max(stale) / PERIOD / 1000, "periods"),
         at_most(f"{label}: silent after flush, worst of {cycles}", max(stale), "ms", 20),
         at_most(f"{label}: next replies not heard whole, of {cycles}", lost, "replies", 0),
     ]

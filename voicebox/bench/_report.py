@@ -1,0 +1,56 @@
+"""Figures as tables in a Markdown file: each section's between ``<!-- bench: NAME -->`` and ``<!-- /bench -->``."""
+
+import os
+import platform
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+
+from voicebox.bench._figures import Figure
+from voicebox.errors import ConfigError
+
+_PART = "(<!-- bench: {} -->\n).*?(<!-- /bench -->)"
+
+
+def update(file: Path, results: Mapping[str, list[Figure]]) -> None:
+    """Put the tables of these sections into the file in place of what is there. Raises ConfigError, and changes
+    nothing, if it has no place for one of them."""
+    try:
+        text = file.read_text(encoding="utf-8")
+        for name, figures in results.items():
+            parts = re.split(_PART.format(re.escape(name)), text, flags=re.DOTALL)
+            if len(parts) != 4:
+                raise ConfigError(f"{file}: there must be one <!-- bench: {name} --> with <!-- /bench --> after it")
+            before, begin, end, after = parts
+            text = f"{before}{begin}{_table(figures)}\n\n{_machine()}\n{end}{after}"
+        file.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"{file}: {error.strerror}") from error
+
+
+def _table(figures: list[Figure]) -> str:
+    lines = ["| figure | value | target | |", "| --- | --- | --- | --- |"]
+    for figure in figures:
+        value, target = f"{figure.value:g} {figure.unit}".strip(), figure.target.replace("<=", "≤").replace(">=", "≥")
+        lines.append(f"| {figure.name} | {value} | {target} | {'' if figure.ok else '**missed**'} |")
+    return "\n".join(lines)
+
+
+def _machine() -> str:
+    """What it was measured on, and how busy that was with other things."""
+    system = platform.freedesktop_os_release().get("PRETTY_NAME", platform.system())
+    load = ", ".join(f"{load:.1f}" for load in os.getloadavg())
+    return (
+        f"{datetime.now(UTC):%Y-%m-%d}, {_processor()}, {os.cpu_count()} cores, {system}, Python"
+        f" {platform.python_version()}; load over the last 1, 5 and 15 min: {load}."
+    )
+
+
+def _processor() -> str:
+    """A Pi names itself as a whole, a PC only its processor."""
+    model = Path("/proc/device-tree/model")
+    if model.exists():
+        return model.read_text(encoding="utf-8").strip("\0\n ")
+    found = re.search(r"^model name\s*: (.+)$", Path("/proc/cpuinfo").read_text(encoding="utf-8"), re.MULTILINE)
+    return found[1].strip() if found else platform.machine()
