@@ -42,6 +42,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "voicebox.wake": ("voicebox.onnx",),
     "voicebox.services": ("voicebox.wire",),
     "voicebox.simulator": ("voicebox.wire", "voicebox.assets", "voicebox.audio.base", "voicebox.audio.pcm"),
+    "voicebox.sounds": ("voicebox.audio.base", "voicebox.audio.pcm"),
     "voicebox.hearing": ("voicebox.audio.base", "voicebox.audio.pcm", "voicebox.audio.vad", "voicebox.uplink"),
     "voicebox.keepsakes": ("voicebox.services.base", "voicebox.statefile"),
     "voicebox.web": ("voicebox.services.base", "voicebox.redial", "voicebox.clock"),

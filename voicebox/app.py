@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from voicebox import keepsakes, logs, parts, reload, remote, statefile, web
-from voicebox.audio import tones
 from voicebox.audio.base import MAX_BUFFERED, Handlers
 from voicebox.box import Box, Step
 from voicebox.buttons import Button
 from voicebox.control import AlreadyRunningError, Control, socket_path
 from voicebox.core.events import (
+    LAST_MINUTES,
     Device,
     DeviceLost,
     DeviceReady,
@@ -34,7 +34,7 @@ from voicebox.hearing import Hearing
 from voicebox.latency import Latency
 from voicebox.lead import LeadIn
 from voicebox.parts import Parts
-from voicebox.pumps import LAST_MINUTES, Surroundings
+from voicebox.pumps import Surroundings
 from voicebox.reload import Load, Reloader
 from voicebox.session import Session
 from voicebox.settings import Settings
@@ -118,6 +118,8 @@ class App:
         clean = front_end.process if front_end else None
         finder, over = parts.finder(self.adapter), parts.finder_over(settings)
         self.hearing = Hearing(self.uplink, self.listener, finder, self.box.dispatch, loop, clean, over)
+        self.sounds = parts.sounds(settings, self.backend.speaker, loop)
+        stack.callback(self.sounds.close)
         self.latency = Latency(loop.time, lambda: self.uplink.started_at)
         self.box.observers += [self._follow, self._tell_systemd, self._warn, self._keep_mute]
         self.diary = Diary(state / "conversations", settings.diary.days) if settings.diary.enabled else None
@@ -179,7 +181,7 @@ class App:
         the run and is raised."""
         work = [self.session.run(), self._callbacks_fail(), Watchdog(self.notifier, self._trouble).run()]
         work += [self.volume.run()]
-        work += [part.run() for part in (self.listener, self.diary) if part is not None]
+        work += [part.run() for part in (self.listener, self.diary, self.sounds) if part is not None]
         async with asyncio.TaskGroup() as tasks:
             running = [tasks.create_task(coroutine) for coroutine in (*work, self._announce_ready())]
             await self._told_to_end(stop)
@@ -253,6 +255,7 @@ class App:
 
     def _follow(self, step: Step) -> None:
         self.hearing.follow(step.after)
+        self.sounds.follow(step.before, step.event, step.after)
         self.latency.observe(step, self.box.last_flush)
         if self.successor is not None and step.after.phase is Phase.IDLE:
             self._over.set()
@@ -265,7 +268,6 @@ class App:
         event = step.event
         if isinstance(event, SessionWarning) and event.kind == LAST_MINUTES:
             _log.info("%s", event.message)
-            self.backend.speaker.notify(tones.last_minute())
 
     def _keep_mute(self, step: Step) -> None:
         """A muted box stays muted through a restart."""

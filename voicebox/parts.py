@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from voicebox.audio.base import CAPTURE_RATE, Backend
+from voicebox.assets import SOUNDS
+from voicebox.audio.base import CAPTURE_RATE, Backend, Speaker
 from voicebox.audio.devices import check_name
 from voicebox.audio.mixer import Mixer
 from voicebox.audio.vad import WINDOW, Endpointer
@@ -29,6 +30,8 @@ from voicebox.services.base import Adapter, Sound, discover
 from voicebox.settings import SIMULATOR, Settings, pins
 from voicebox.settings import warnings as settings_warnings
 from voicebox.settings.schema import Night as Nights
+from voicebox.sounds.library import Library
+from voicebox.sounds.player import Sounds, Wanted
 from voicebox.systemd import Notifier
 from voicebox.volume import SOFTWARE, Volume
 from voicebox.wake.base import Detector, Phrase
@@ -158,6 +161,21 @@ def backend(settings: Settings) -> Backend:
     from voicebox.audio.portaudio import PortAudioBackend  # noqa: PLC0415  # as above
 
     return PortAudioBackend(audio.input, audio.output, input_channel=audio.input_channel)
+
+
+def sounds(settings: Settings, speaker: Speaker, loop: asyncio.AbstractEventLoop) -> Sounds:
+    """The box's own sounds."""
+    chosen = settings.sounds
+    echo_free = settings.audio.duplex == "full"
+    opening = echo_free if chosen.listen_earcon == "auto" else chosen.listen_earcon
+    library = Library(chosen.directory, SOUNDS, _decode_file, language=chosen.language, volume=chosen.volume)
+    return Sounds(library, speaker, loop, Wanted(chosen.earcons, opening, chosen.spoken))
+
+
+def _decode_file(data: bytes, longest: float) -> bytes:
+    from voicebox.audio.decode import whole_file  # noqa: PLC0415  # loaded beside the running box, in a thread
+
+    return whole_file(data, longest)
 
 
 def detector(settings: Settings) -> Detector | None:

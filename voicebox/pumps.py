@@ -7,7 +7,16 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Literal, NoReturn
 
-from voicebox.core.events import Category, Event, ReplyAudio, ServiceError, SessionEnded, SessionReady, SessionWarning
+from voicebox.core.events import (
+    LAST_MINUTES,
+    Category,
+    Event,
+    ReplyAudio,
+    ServiceError,
+    SessionEnded,
+    SessionReady,
+    SessionWarning,
+)
 from voicebox.errors import ProtocolError
 from voicebox.limiter import Limiter
 from voicebox.services.base import Adapter, Effect, Hangup, Later, Remember, Send, Sound
@@ -18,7 +27,6 @@ from voicebox.websocket import Connection, ConnectionClosed
 GOODBYE = 1.0  # seconds for the last messages and the closing handshake
 LOOK_AGAIN = 0.05  # seconds between looks whether the speaker has room again, or whether all is quiet
 PLAN_AHEAD = 300.0  # seconds before a service's own limit that we begin to look for a quiet moment
-LAST_MINUTES = "minutes"  # the kind of SessionWarning that says so
 LAST_CALL = 60.0  # seconds before the day's minutes are used up that the owner is warned
 NO_LAMP = (
     "the privacy lamp cannot be lit, and lights.privacy_required forbids to send what the microphone hears without"

@@ -2,6 +2,7 @@
 
 import itertools
 import struct
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from tests.support.sounds import amplitude, encoded, tone
 from voicebox.audio import decode, mp3
 from voicebox.audio.decode import Decoder
+from voicebox.audio.pcm import Samples
 from voicebox.errors import DeviceError
 from voicebox.services.base import Sound
 
@@ -210,3 +212,33 @@ def test_damaged_files_raise_nothing(data: bytes, damage: list[tuple[int, bytes]
         pcm = decoder(Sound(reply_id, piece.data, last=piece.last))
         assert len(pcm) % 2 == 0
         assert len(pcm) <= 240_000
+
+
+@pytest.mark.parametrize(("form", "subtype"), FORMATS)
+def test_a_whole_file_is_decoded_at_once(form: str, subtype: str | None) -> None:
+    pcm = decode.whole_file(encoded(tone(1, 44_100, 2), 44_100, form, subtype), 2.0)
+    assert len(pcm) == pytest.approx(2 * 24_000, rel=0.1)
+    assert amplitude(pcm) == pytest.approx(0.3, rel=0.03)
+
+
+def test_of_a_file_that_lasts_too_long_no_more_is_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A small file may claim to be hours of silence."""
+    blocks: list[int] = []
+    convert = decode._Stream._convert
+
+    def counted(self: decode._Stream, sound: Iterable[tuple[int, Samples]]) -> Iterator[Samples]:
+        for samples in convert(self, sound):
+            blocks.append(samples.size)
+            yield samples
+
+    monkeypatch.setattr(decode._Stream, "_convert", counted)
+    hour = encoded(np.zeros(24_000 * 3_600, np.float32), form="FLAC", subtype="PCM_16")
+    with pytest.raises(ValueError, match="lasts more than 2 s"):
+        decode.whole_file(hour, 2.0)
+    assert sum(blocks) <= 4 * 24_000
+
+
+@pytest.mark.parametrize("data", [b"", b"RIFF", b"x" * 1000, b"OggS" + bytes(100), b"fLaC" + bytes(100)])
+def test_what_is_no_sound_is_an_error_in_words(data: bytes) -> None:
+    with pytest.raises(ValueError, match="decoded"):
+        decode.whole_file(data, 2.0)

@@ -135,3 +135,30 @@ def test_another_card_does_not_play_the_rest_at_a_wrong_rate() -> None:
     card.playback.notify(tone(2_400, 1000))
     card.playback.open_card(48_000)
     assert not card.pull(480).any()
+
+
+def test_a_newer_notice_takes_the_place_of_an_older_one_without_a_click() -> None:
+    card = Card()
+    card.playback.notify(tone(4_800, 8_000))
+    assert list(card.pull(240)) == [8_000] * 240
+    card.playback.notify(tone(480, 100))
+    out = card.pull(960)
+    fade = round(FADE * PLAYBACK_RATE)
+    assert list(out[fade:]) == [100] * (480 - fade) + [0] * 480
+    assert np.abs(np.diff(np.concatenate([[8_000], out[:fade]]).astype(int))).max() < 300
+    assert out[0] > 7_000
+
+
+@pytest.mark.parametrize("rate", [24_000, 44_100])
+def test_an_empty_notice_only_ends_the_one_before(rate: int) -> None:
+    card = Card(rate)
+    card.playback.notify(tone(24_000, 8_000))
+    card.pull(rate // 10)
+    card.playback.notify(b"")
+    out = card.pull(rate // 10).astype(int)
+    fade = round(FADE * rate)
+    assert np.abs(np.diff(np.concatenate([[8_000], out]))).max() < 300
+    assert out[:fade].any()
+    assert not out[fade:].any()
+    card.playback.notify(b"")
+    assert not card.pull(rate // 10).any()

@@ -29,6 +29,8 @@ from voicebox.virtualtime import InlineExecutor
 from voicebox.wake.base import Detection
 from voicebox.wire.lira import Envelope
 
+EARCONS = {"VOICEBOX_SOUNDS__EARCONS": "true", "VOICEBOX_SOUNDS__LISTEN_EARCON": "false"}
+"""Options for a box whose earcons are heard, but for those that say it listens."""
 NO_FILE = Path("/dev/null")
 """Settings without a file."""
 SILENT_AFTER = PLAYBACK_RATE * 20 // 1000
@@ -212,6 +214,9 @@ async def living(
         "VOICEBOX_INTERRUPTION__DUCK": "false",  # samples are compared
         "VOICEBOX_LIGHTS__BACKEND": "none",
         "VOICEBOX_BUTTON__PIN": "false",
+        "VOICEBOX_SOUNDS__EARCONS": "false",  # what the speaker plays is compared with what was sent
+        "VOICEBOX_SOUNDS__SPOKEN": "false",
+        "VOICEBOX_SOUNDS__DIRECTORY": "/nonexistent",
         **(options or {}),
     }
     usual: dict[str, Any] = {

@@ -1,4 +1,4 @@
-"""Encoded sound for tests: a tone that can be recognised again whatever was done to it."""
+"""Sound for tests: a tone that can be recognised again whatever was done to it, and the box's own sounds."""
 
 import io
 
@@ -6,7 +6,14 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
+from voicebox.assets import SOUNDS
+
 TONE = 440.0  # Hz
+
+
+def earcon(name: str) -> NDArray[np.int16]:
+    """One of the earcons that ship with voicebox, 24 kHz."""
+    return np.asarray(soundfile.read(SOUNDS / f"{name}.wav", dtype="int16")[0], np.int16)
 
 
 def tone(seconds: float, rate: int = 24_000, channels: int = 1, pitch: float = TONE) -> NDArray[np.float32]:

@@ -1,7 +1,8 @@
-"""Speech that ships with voicebox: what the demo and the simulator say."""
+"""What ships with voicebox: the box's own sounds, and the speech of the demo and the simulator."""
 
 import wave
 from importlib.resources import files
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +11,9 @@ from voicebox.errors import ConfigError
 
 RATE = 16_000
 """Samples per second of every shipped file."""
+
+SOUNDS = Path(__file__).parent / "sounds"
+"""Where the box's own sounds are."""
 
 _SPEECH = files(__name__) / "speech"
 

@@ -89,9 +89,9 @@ class Speaker(Protocol):
         click also while something sounds."""
 
     def notify(self, pcm: bytes) -> None:
-        """A short sound of our own (s16le mono 24 kHz), heard at once and over whatever else is heard. It belongs to no
-        reply: no flush or hold cuts it, no ducking softens it, it does not delay ``drained`` nor is it reported there.
-        """
+        """A short sound of our own (s16le mono 24 kHz), heard at once and over replies. It belongs to none: no flush or
+        hold cuts it, no ducking softens it, it does not delay ``drained`` nor is it reported there. The sound before it
+        fades within a few ms, for an empty one too."""
 
     @property
     def buffered(self) -> float:

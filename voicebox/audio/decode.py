@@ -6,6 +6,8 @@ MP3 and WAV sound from their first bytes on; Ogg, FLAC, and MP3 where libmpg123 
 import io
 import logging
 from collections.abc import Iterable, Iterator
+from contextlib import closing
+from itertools import chain
 from typing import Protocol
 
 import numpy as np
@@ -151,6 +153,27 @@ class _Stream:
                 self._resampler, self._rate = Resampler(rate, PLAYBACK_RATE), rate
             self._sounded = self._sounded or bool(samples.size)
             yield self._resampler.process(samples)
+
+
+def whole_file(data: bytes, longest: float) -> bytes:
+    """A whole file of any of the formats as s16le mono 24 kHz. Raises ValueError, with the reason for the owner, where
+    it cannot be decoded or lasts more than ``longest`` seconds; no more of it is decoded then."""
+    parts: list[Samples] = []
+    room = round(longest * PLAYBACK_RATE)
+    with closing(_Stream()) as stream:
+        try:
+            for samples in chain(stream.feed(data), stream.finish()):
+                parts.append(samples)
+                room -= samples.size
+                if room < 0:
+                    break
+        except Exception as error:
+            raise ValueError(f"cannot be decoded ({type(error).__name__})") from error
+    if room < 0:
+        raise ValueError(f"lasts more than {longest:.0f} s")
+    if not any(samples.size for samples in parts):
+        raise ValueError("is no WAV, Ogg, FLAC or MP3 file that can be decoded")
+    return b"".join(map(to_bytes, parts))
 
 
 # --- the formats ---------------------------------------------------------------------------------------------------

@@ -51,6 +51,11 @@ def mix(one: Samples, other: Samples) -> Samples:
     return np.asarray(np.clip(sum_, -32768, 32767), np.int16)
 
 
+def scale(samples: Samples, gain: float) -> Samples:
+    """The same sound ``gain`` times as strong, clipped."""
+    return to_int16(samples * np.float32(gain / 32768.0))
+
+
 def pick_channel(interleaved: Samples, channels: int, channel: int | None = 0) -> Samples:
     """One channel of interleaved sound, shape (n,); ``channel`` None: the mean of all of them."""
     frames = interleaved.reshape(-1, channels)

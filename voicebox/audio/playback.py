@@ -137,7 +137,9 @@ class Playback:
     def notify(self, pcm: bytes) -> None:
         notice = sound.to_bytes(sound.resample(sound.from_bytes(pcm), PLAYBACK_RATE, self._rate))
         with self._lock:
-            self._notice = notice
+            rest = sound.fade_out(sound.from_bytes(self._notice)[: round(FADE * self._rate)])
+            notice = notice.ljust(rest.nbytes, b"\0")
+            self._notice = sound.to_bytes(sound.mix(sound.from_bytes(notice), rest))
         self._rouse()
 
     @property

@@ -181,6 +181,10 @@ class ServiceError(Event):
     details: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
 
+LAST_MINUTES = "minutes"
+"""The kind of SessionWarning that says that the minutes allowed for today are nearly used up."""
+
+
 @dataclass(frozen=True, slots=True)
 class SessionWarning(Event):
     kind: str

@@ -44,6 +44,7 @@ _STAGE = {
     "VOICEBOX_INTERRUPTION__DUCK": "false",  # what is heard is compared with what was sent, sample by sample
     "VOICEBOX_SIMULATOR__BRAIN": "talker",
     "VOICEBOX_LIGHTS__BACKEND": "terminal",
+    "VOICEBOX_SOUNDS__EARCONS": "false",  # what is heard is compared with what was sent
 }
 
 

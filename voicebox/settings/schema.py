@@ -86,6 +86,15 @@ class Interruption(Section):
     duck: StrictBool = True
 
 
+class Sounds(Section):
+    earcons: StrictBool = True
+    listen_earcon: StrictBool | Literal["auto"] = "auto"
+    spoken: StrictBool = True
+    language: str = Field(default="en", pattern="^[a-z]{2,3}$")
+    volume: Number = Field(default=1.0, ge=0, le=1)
+    directory: Path = Path("/etc/voicebox/sounds")
+
+
 class Session(Section):
     keep_warm_s: Number = Field(default=0.0, ge=0, le=3600)
     max_minutes: Annotated[Annotated[Number, Field(gt=0, le=1440)] | None, Off] = None
@@ -164,6 +173,7 @@ class Settings(BaseSettings):
     wake: Wake = Wake()
     conversation: Conversation = Conversation()
     interruption: Interruption = Interruption()
+    sounds: Sounds = Sounds()
     session: Session = Session()
     diary: Diary = Diary()
     lights: Lights = Lights()
