@@ -61,6 +61,7 @@ class Noted:
     buffered = 0.0
     playing = (0, 0)
     underruns = 0
+    dry = 0.0
 
 
 NAMES = dict(enumerate(Cue, start=1))
