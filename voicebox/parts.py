@@ -169,7 +169,7 @@ def sounds(settings: Settings, speaker: Speaker, loop: asyncio.AbstractEventLoop
     echo_free = settings.audio.duplex == "full"
     opening = echo_free if chosen.listen_earcon == "auto" else chosen.listen_earcon
     library = Library(chosen.directory, SOUNDS, _decode_file, language=chosen.language, volume=chosen.volume)
-    return Sounds(library, speaker, loop, Wanted(chosen.earcons, opening, chosen.spoken))
+    return Sounds(library, speaker.notify, loop, Wanted(chosen.earcons, opening, chosen.spoken))
 
 
 def _decode_file(data: bytes, longest: float) -> bytes:

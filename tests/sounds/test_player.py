@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests.core.story import AT, LATER, LISTENING, SPEAKING, wake
-from voicebox.audio.base import PLAYBACK_RATE, Flushed
+from voicebox.audio.base import PLAYBACK_RATE
 from voicebox.core.cues import AGAIN_AFTER, Cue
 from voicebox.core.events import (
     ButtonPressed,
@@ -40,7 +40,7 @@ ALL = Wanted(earcons=True, opening=True, messages=True)
 
 
 class Noted:
-    """A Speaker of which only ``notify`` is used."""
+    """A speaker's notices."""
 
     def __init__(self) -> None:
         self.heard: list[tuple[float, str]] = []
@@ -48,20 +48,6 @@ class Noted:
     def notify(self, pcm: bytes) -> None:
         name = "hush" if not pcm else NAMES[int(np.frombuffer(pcm[:2], np.int16)[0])]
         self.heard.append((round(asyncio.get_running_loop().time(), 3), name))
-
-    def play(self, reply_id: int, pcm: bytes) -> None: ...
-    def finish(self, reply_id: int) -> None: ...
-    def flush(self, floor: int) -> Flushed:
-        raise AssertionError(floor)
-
-    def hold(self) -> None: ...
-    def resume(self) -> None: ...
-    def duck(self, on: bool) -> None: ...
-
-    buffered = 0.0
-    playing = (0, 0)
-    underruns = 0
-    dry = 0.0
 
 
 NAMES = dict(enumerate(Cue, start=1))
@@ -88,7 +74,7 @@ class Stage:
     def __init__(self, wanted: Wanted) -> None:
         self.speaker, self.library = Noted(), Shelf()
         self.loop = asyncio.get_running_loop()
-        self.sounds = Sounds(self.library, self.speaker, self.loop, wanted)
+        self.sounds = Sounds(self.library, self.speaker.notify, self.loop, wanted)
         self.state = State()
 
     def happens(self, *events: Event) -> None:

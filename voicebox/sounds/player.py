@@ -2,9 +2,10 @@
 
 import asyncio
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from voicebox.audio.base import PLAYBACK_RATE, Speaker
+from voicebox.audio.base import PLAYBACK_RATE
 from voicebox.core.cues import MESSAGES, OPENING, Cue, Said, cue
 from voicebox.core.events import Device, Event
 from voicebox.core.state import Phase, State
@@ -35,9 +36,16 @@ class Sounds:
     while the box is idle, after whatever earcon still sounds; nothing but somebody who tries again cuts them short, and
     then they count as not said. All methods run on the event loop; files are read in its default executor."""
 
-    def __init__(self, library: Library, speaker: Speaker, loop: asyncio.AbstractEventLoop, wanted: Wanted) -> None:
+    def __init__(
+        self,
+        library: Library,
+        notify: Callable[[bytes], None],
+        loop: asyncio.AbstractEventLoop,
+        wanted: Wanted,
+    ) -> None:
+        """``notify``: the speaker's."""
         self._library = library
-        self._speaker = speaker
+        self._notify = notify
         self._loop = loop
         self._wanted = wanted
         self._said = Said()
@@ -88,7 +96,7 @@ class Sounds:
             self._sound(pcm)
 
     def _sound(self, pcm: bytes) -> None:
-        self._speaker.notify(pcm)
+        self._notify(pcm)
         self._silent_at = self._loop.time() + len(pcm) / (2 * PLAYBACK_RATE)
 
     def _say(self, message: Cue) -> None:
@@ -116,7 +124,7 @@ class Sounds:
             return
         self._speaking.cancel()
         if self._aloud:
-            self._speaker.notify(b"")
+            self._notify(b"")
         self._speaking, self._aloud = None, False
 
     def _read_earcons(self) -> dict[Cue, bytes]:
