@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from voicebox import keepsakes, logs, parts, reload, remote, statefile, web
-from voicebox.audio.base import MAX_BUFFERED, Handlers
+from voicebox.audio.base import MAX_BUFFERED, Block, Handlers
 from voicebox.box import Box, Step
 from voicebox.buttons import Button
 from voicebox.control import AlreadyRunningError, Control, socket_path
@@ -30,6 +30,7 @@ from voicebox.core.state import Phase, State
 from voicebox.detached import Detached
 from voicebox.diary import Diary
 from voicebox.errors import ConfigError, DeviceError, VoiceboxError
+from voicebox.flatline import Flatline
 from voicebox.hearing import Hearing
 from voicebox.latency import Latency
 from voicebox.lead import LeadIn
@@ -120,6 +121,7 @@ class App:
         self.hearing = Hearing(self.uplink, self.listener, finder, self.box.dispatch, loop, clean, over)
         self.sounds = parts.sounds(settings, self.backend.speaker, loop)
         stack.callback(self.sounds.close)
+        self.flatline = Flatline(self.tell)
         self.latency = Latency(loop.time, lambda: self.uplink.started_at)
         self.box.observers += [self._follow, self._tell_systemd, self._warn, self._keep_mute]
         self.diary = Diary(state / "conversations", settings.diary.days) if settings.diary.enabled else None
@@ -134,7 +136,7 @@ class App:
         self._mute_kept = state / "muted"
         if statefile.read(self._mute_kept).strip():
             self.box.dispatch(MuteChanged(muted=True))
-        await self.backend.start(Handlers(self.hearing.block, self._drained, self._device_lost, self._device_ready))
+        await self.backend.start(Handlers(self._block, self._drained, self._device_lost, self._device_ready))
         self.hearing.opened()
 
     def use_button(self, settings: Settings) -> None:
@@ -235,6 +237,10 @@ class App:
     def _trouble(self) -> str | None:
         return self.hearing.trouble() or self.backend.trouble()
 
+    def _block(self, block: Block) -> None:
+        self.hearing.block(block)
+        self.flatline.block(block)
+
     def _drained(self, reply_id: int) -> None:
         self.box.dispatch(SpeakerDrained(reply_id))
 
@@ -308,7 +314,8 @@ class App:
             return "muted, microphone closed"
         wake = self.settings.wake
         names = " or ".join(f'"{_spoken(phrase.model)}"' for phrase in wake.phrases if wake.enabled)
-        return f"waiting for {names}" if names else "waiting for the button"
+        silent = " (the microphone delivers only silence)" if self.flatline.silent else ""
+        return f"waiting for {names or 'the button'}{silent}"
 
 
 def _seconds(minutes: float | None) -> float | None:
