@@ -51,6 +51,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "voicebox.lead": ("voicebox.audio.base",),
     "voicebox.limiter": ("voicebox.services.base",),
     "voicebox.uplink": ("voicebox.audio.base", "voicebox.audio.pcm", "voicebox.wake.base"),
+    "voicebox.showing": ("voicebox.lights.base",),
     "voicebox.session": (
         "voicebox.services.base",
         "voicebox.uplink",

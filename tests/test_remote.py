@@ -21,6 +21,7 @@ from voicebox.core.events import Event, MuteChanged, ReplyAudio, SessionUpdated,
 from voicebox.core.scenes import Scene
 from voicebox.core.state import Fault, Phase
 from voicebox.errors import DeviceError, VoiceboxError
+from voicebox.lights.none import NullLight
 from voicebox.remote import LONGEST_TEXT
 from voicebox.services import lira
 from voicebox.settings import SIMULATOR
@@ -463,3 +464,60 @@ def test_a_lost_device_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
     run_virtual(main())
     said = [record for record in caplog.records if "somebody pulled the plug" in record.getMessage()]
     assert [record.levelname for record in said] == ["WARNING"]
+
+
+# --- the lights ------------------------------------------------------------------------------------------------------
+
+
+def test_a_scene_is_shown_for_a_while_and_the_true_one_returns() -> None:
+    async def main() -> None:
+        async with asked() as house:
+            await ask(house, "light", scene="updating", seconds=5)
+            assert house.lamp.scenes[-2:] == [Scene.IDLE, Scene.UPDATING]
+            await asyncio.sleep(5.1)
+            assert house.lamp.scenes[-2:] == [Scene.UPDATING, Scene.IDLE]
+            await ask(house, "light", scene="speaking", seconds=5)
+            await ask(house, "light", scene=None)
+            assert house.lamp.scenes[-2:] == [Scene.SPEAKING, Scene.IDLE]
+
+    run_virtual(main())
+
+
+def test_who_wakes_the_box_sees_its_own_light() -> None:
+    async def main() -> None:
+        async with asked() as house:
+            await ask(house, "light", scene="updating", seconds=600)
+            await house.wake()
+            assert house.lamp.scenes[-1] is not Scene.UPDATING
+            assert house.lamp.flashes == [Scene.WAKE]
+            assert "its light is needed" in await refused(house, "light", scene="speaking")
+
+    run_virtual(main())
+
+
+@pytest.mark.parametrize(
+    ("request_", "words"),
+    [
+        ({"scene": "disco"}, "choose one of starting, idle"),
+        ({"scene": ["idle"]}, "choose one of"),
+        ({"scene": "idle", "seconds": 0}, "above 0, at most 600"),
+        ({"scene": "idle", "seconds": 601}, "above 0, at most 600"),
+        ({"scene": "idle", "seconds": True}, "above 0, at most 600"),
+        ({"scene": "idle", "seconds": "3"}, "above 0, at most 600"),
+    ],
+)
+def test_what_no_light_can_show_is_refused(request_: dict[str, Any], words: str) -> None:
+    async def main() -> None:
+        async with asked() as house:
+            assert words in await refused(house, "light", **request_)
+            assert house.lamp.scenes[-1] is Scene.IDLE
+
+    run_virtual(main())
+
+
+def test_a_box_without_a_light_says_so() -> None:
+    async def main() -> None:
+        async with asked(light=NullLight()) as house:
+            assert "the box has no light" in await refused(house, "light", scene="idle")
+
+    run_virtual(main())

@@ -39,6 +39,7 @@ from voicebox.pumps import Surroundings
 from voicebox.reload import Load, Reloader
 from voicebox.session import Session
 from voicebox.settings import Settings
+from voicebox.showing import Showing
 from voicebox.systemd import Notifier, Watchdog
 from voicebox.uplink import Uplink, WakeListener
 from voicebox.usage import Usage
@@ -87,11 +88,11 @@ class App:
         state = statefile.directory(self.environ)
         executor = given.executor or ThreadPoolExecutor(1, thread_name_prefix="wake")
         stack.callback(executor.shutdown, wait=False, cancel_futures=True)
-        self.light = given.light or parts.light(settings, loop)
-        stack.callback(self._close_light)
+        light = given.light or parts.light(settings, loop)
+        self.light = Showing((light, given.lamp or parts.privacy_lamp(settings, light)), loop)
+        stack.callback(self.light.close)
         self.light.show(Scene.STARTING)
-        self.lamp = given.lamp or parts.privacy_lamp(settings, self.light)
-        stack.callback(self.lamp.close)
+        self.light.outdated(bool(self.refused))
         for warning in parts.warnings(settings):
             _log.warning("%s", warning)
         self.uplink = Uplink()
@@ -144,10 +145,6 @@ class App:
         self._close_button()
         self.button = parts.button(settings, lambda: self.backend.position, self.box.dispatch)
 
-    def _close_light(self) -> None:
-        """The one it then is: a reload may have put another in its place."""
-        self.light.close()
-
     def _close_button(self) -> None:
         if self.button is not None:
             self.button.close()
@@ -161,7 +158,7 @@ class App:
             permit=self.usage.permit,
             seconds_left=lambda: self.usage.left,
             metered=lambda on: self.usage.opened() if on else self.usage.closed(),
-            lamp=lambda on: self.lamp.sending(on) or not self.settings.lights.privacy_required,
+            lamp=lambda on: self.light.sending(on) or not self.settings.lights.privacy_required,
             longest=_seconds(self.settings.session.max_minutes),
         )
 
@@ -288,7 +285,8 @@ class App:
             self.tell()
 
     def tell(self) -> None:
-        """Tell systemd what the box is doing."""
+        """Tell systemd what the box is doing, and the light whether the newest settings are in effect."""
+        self.light.outdated(bool(self.refused))
         self.notifier.status(self.status(self.box.state))
 
     async def _announce_ready(self) -> None:

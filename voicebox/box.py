@@ -109,11 +109,6 @@ class Box:
         """From the next event on the core goes by this one."""
         self.state = replace(self.state, policy=policy)
 
-    def set_light(self, light: Light) -> None:
-        """Another light takes over what the old one showed."""
-        self._light = light
-        light.show(scene(self.state))
-
     def show(self, shown: Scene) -> None:
         """Light a scene that is not of the conversation: starting."""
         self._light.show(shown)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from voicebox import __version__, logs
+from voicebox.core.scenes import Scene
 from voicebox.errors import ConfigError, VoiceboxError
 from voicebox.redact import redact
 
@@ -76,6 +77,7 @@ def _parser() -> argparse.ArgumentParser:
     conversation = command("conversation", _conversation_new, "begin a new conversation with the next thing said")
     conversation.add_argument("action", choices=["new"])
     command("watch", _watch, "print what happens, one JSON object per line, until Ctrl-C")
+    _add_light(command)
 
     demo = command("demo", _demo, "hold a conversation with the simulator and measure it; needs no sound card")
     demo.add_argument("--json", action="store_true", help="end with one JSON object on standard output")
@@ -123,6 +125,17 @@ def _add_bench(
     bench.add_argument("--card", action="store_true", help="this box's own sound card, too (stop the daemon first)")
     bench.add_argument("--update", type=Path, metavar="FILE", help="renew the sections' tables in this Markdown file")
     with_config(bench)
+
+
+def _add_light(command: Callable[..., argparse.ArgumentParser]) -> None:
+    light = command("light", _check, "show what the lights can show, on the running box").add_subparsers(
+        required=True, metavar="ACTION"
+    )
+    light.add_parser("test", help="one scene after another, with its name").set_defaults(command=_later("light.test"))
+    shown = light.add_parser("show", help="one scene for a while, e.g. updating")
+    shown.add_argument("scene", choices=[scene.value for scene in Scene], metavar="SCENE", help=", ".join(Scene))
+    shown.add_argument("--seconds", type=float, default=10.0, help="for how long (default 10, at most 600)")
+    shown.set_defaults(command=_later("light.show"))
 
 
 def _add_settings(

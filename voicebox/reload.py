@@ -16,6 +16,7 @@ from voicebox.core.state import Phase
 from voicebox.errors import ConfigError
 from voicebox.hearing import SpeechFinder
 from voicebox.settings import Settings, lastgood
+from voicebox.showing import Lights
 from voicebox.wake.base import Detector
 
 if TYPE_CHECKING:
@@ -73,9 +74,11 @@ def _wake(app: "App", _new: Settings, engine: Detector) -> None:
 
 
 def _light(app: "App", new: Settings, _made: object) -> None:
-    app.light.close()  # first: the new one may need the same pins
-    app.light = parts.light(new, asyncio.get_running_loop())
-    app.box.set_light(app.light)
+    def make() -> Lights:
+        light = parts.light(new, asyncio.get_running_loop())
+        return light, parts.privacy_lamp(new, light)
+
+    app.light.replace(make)
 
 
 def _button(app: "App", new: Settings, _made: object) -> None:

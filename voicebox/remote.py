@@ -8,7 +8,10 @@ from voicebox import __version__
 from voicebox.box import TOO_MANY, Step
 from voicebox.control import Action, Answer, Request
 from voicebox.core.events import MuteChanged, TextAsked
+from voicebox.core.scenes import Scene
+from voicebox.core.state import Phase
 from voicebox.errors import VoiceboxError
+from voicebox.lights.none import NullLight
 from voicebox.redact import remember
 from voicebox.wire import parse_object
 
@@ -28,9 +31,14 @@ def actions(app: "App") -> dict[str, Action]:
         "reload": lambda request: _reload(app, request),
         "secret.renew": lambda request: _renew(app, request),
         "volume": lambda request: _volume(app, request),
+        "light": lambda request: _light(app, request),
         "mute": lambda _: _mute(app, muted=True),
         "unmute": lambda _: _mute(app, muted=False),
     }
+
+
+LONGEST_LIGHT = 600.0
+"""Seconds for which a scene may be asked for: as long as an update takes."""
 
 
 TRUSTED = frozenset({"reload", "secret.renew"})
@@ -137,3 +145,21 @@ def _renew(app: "App", request: Request) -> Answer:
         remember(value)
     app.settings.credentials.renewed[name] = value
     return {"in_use": name in app.settings.secrets}
+
+
+def _light(app: "App", request: Request) -> Answer:
+    """Show a scene for a while, or no more (null)."""
+    name, seconds = request.get("scene"), request.get("seconds", 3.0)
+    if isinstance(app.light.light, NullLight):
+        raise VoiceboxError('the box has no light: lights.backend is "none", or its light cannot be had (see the log)')
+    if name is None:
+        app.light.ask(None)
+        return {}
+    if name not in list(Scene):
+        raise VoiceboxError(f"there is no such scene; choose one of {', '.join(Scene)}")
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds <= LONGEST_LIGHT:
+        raise VoiceboxError(f'light needs "seconds" above 0, at most {LONGEST_LIGHT:.0f}')
+    if app.box.state.phase is not Phase.IDLE:
+        raise VoiceboxError(f"the box is {app.box.state.phase}: its light is needed; try again when it is idle")
+    app.light.ask(Scene(name), seconds)
+    return {}

@@ -13,16 +13,14 @@ class Telltale:
 
     def __init__(self, lamp: Callable[[bool], bool], in_flight: Callable[[], int]) -> None:
         self._lamp, self._in_flight = lamp, in_flight
-        self._lit = self._may_send = False
+        self._lit = False
         self._timer: asyncio.TimerHandle | None = None
 
     def on(self) -> bool:
         """Audio is about to be sent: whether it may. The lamp is lit when this returns."""
         self._keep()
-        if not self._lit:
-            self._lit = True
-            self._may_send = self._lamp(True)
-        return self._may_send
+        self._lit = True
+        return self._lamp(True)  # asked each time: a lamp may fail at any
 
     def off(self) -> None:
         """No more audio is to be sent for now: dark LINGER later, or when all has left. Safe to say again and again."""

@@ -4,6 +4,7 @@ Everything runs in virtual time; what the service received and the speaker playe
 """
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -63,8 +64,6 @@ class Lamp:
     def __init__(self) -> None:
         self.scenes: list[Scene] = []
         self.flashes: list[Scene] = []
-        self.sent: list[tuple[float, bool]] = []
-        self.works = True
         self.closed = 0
 
     def show(self, scene: Scene) -> None:
@@ -74,13 +73,37 @@ class Lamp:
     def flash(self, scene: Scene) -> None:
         self.flashes.append(scene)
 
-    def sending(self, on: bool) -> bool:
-        """The privacy lamp: when it went on and off."""
-        self.sent.append((now(), on))
-        return self.works
+    def sending(self, on: bool) -> bool:  # noqa: ARG002  # the promise's name
+        return False
 
     def close(self) -> None:
         self.closed += 1
+
+
+class PrivacyLamp:
+    """Notes when it goes on and off."""
+
+    def __init__(self) -> None:
+        self.changes: list[tuple[float, bool]] = []
+        self.works = True
+
+    def sending(self, on: bool) -> bool:
+        if self.works and on is not self.lit:
+            self.changes.append((now(), on))
+        return self.works
+
+    @property
+    def lit(self) -> bool:
+        return bool(self.changes) and self.changes[-1][1]
+
+    @property
+    def stretches(self) -> list[tuple[float, float]]:
+        """When it was lit: from, to."""
+        times = [at for at, _ in self.changes]
+        return list(zip(times[::2], [*times[1::2], *[float("inf")] * (len(times) % 2)], strict=True))
+
+    def close(self) -> None:
+        self.sending(on=False)
 
 
 class Systemd(Notifier):
@@ -110,6 +133,7 @@ class House:
         self.app, self.backend = app, parts.backend
         self.ear = parts.detector if isinstance(parts.detector, Ear) else Ear()
         self.lamp = parts.light if isinstance(parts.light, Lamp) else Lamp()
+        self.privacy = parts.lamp if isinstance(parts.lamp, PrivacyLamp) else PrivacyLamp()
         self.systemd, self.simulator = parts.notifier, parts.simulator
         self.stop = stop
         self.running: asyncio.Task[None]
@@ -222,6 +246,7 @@ async def living(
     usual: dict[str, Any] = {
         "backend": WavBackend(noise=-75.0),
         "light": Lamp(),
+        "lamp": PrivacyLamp(),
         "executor": InlineExecutor(),
         "notifier": Systemd(watchdog),
         "detector": Ear(),
@@ -233,6 +258,33 @@ async def living(
         parts = Parts(**(usual | other))
         async with _living(settings.load(NO_FILE, environ), parts, stop, dice) as house:
             yield house
+        assert_privacy(house)
+
+
+AUDIO = {"audio", "audio_input"}
+"""The types of text messages that carry sound."""
+
+
+def audio_times(house: House) -> list[float]:
+    """When the service received sound, over all connections."""
+    return sorted(m.at for wire in house.simulator.connections for m in wire.messages if _has_sound(m))
+
+
+def _has_sound(message: Noted) -> bool:
+    if message.direction != "received":
+        return False
+    return message.text is None or json.loads(message.text).get("type") in AUDIO
+
+
+def assert_privacy(house: House) -> None:
+    """No sound was received while the privacy lamp was dark, and it was not lit for nothing."""
+    stretches, received = house.privacy.stretches, audio_times(house)
+    assert not house.privacy.lit
+    assert [at for at in received if not any(begin <= at <= end for begin, end in stretches)] == []
+    for begin, end in stretches:
+        within = [at for at in received if begin <= at <= end]
+        assert within or not received, f"lit for nothing from {begin} to {end}"
+        assert not within or end - within[-1] < 1.0, f"lit until {end}, the last sound came at {within[-1]}"
 
 
 @asynccontextmanager
