@@ -10,17 +10,15 @@ from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import Any
 
-from voicebox import keepsakes, logs, parts, reload, remote, statefile, web
+from voicebox import keepsakes, logs, mute, parts, reload, remote, statefile, web
 from voicebox.audio.base import MAX_BUFFERED, Block, Handlers
 from voicebox.box import Box, Step
-from voicebox.buttons import Button
 from voicebox.control import AlreadyRunningError, Control, socket_path
 from voicebox.core.events import (
     LAST_MINUTES,
     Device,
     DeviceLost,
     DeviceReady,
-    MuteChanged,
     SessionWarning,
     SpeakerDrained,
     StopRequested,
@@ -32,8 +30,10 @@ from voicebox.diary import Diary
 from voicebox.errors import ConfigError, DeviceError, VoiceboxError
 from voicebox.flatline import Flatline
 from voicebox.hearing import Hearing
+from voicebox.inputs import Inputs
 from voicebox.latency import Latency
 from voicebox.lead import LeadIn
+from voicebox.mute import Mute
 from voicebox.parts import Parts
 from voicebox.pumps import Surroundings
 from voicebox.reload import Load, Reloader
@@ -124,30 +124,21 @@ class App:
         stack.callback(self.sounds.close)
         self.flatline = Flatline(self.tell)
         self.latency = Latency(loop.time, lambda: self.uplink.started_at)
-        self.box.observers += [self._follow, self._tell_systemd, self._warn, self._keep_mute]
+        self.box.observers += [self._follow, self._tell_systemd, self._warn, self._need_no_microphone]
         self.diary = Diary(state / "conversations", settings.diary.days) if settings.diary.enabled else None
         if self.diary is not None:
             note = self.diary.note
             self.box.observers.append(lambda step: note(step.event))
+        self.mute = Mute(state / mute.FILE, self.box.dispatch)
         await self._open_control()
-        self.button: Button | None = None
-        self.use_button(settings)
-        stack.callback(self._close_button)
+        self.mute.start()
+        self.inputs = Inputs(self)
+        self.inputs.use(settings)
+        stack.callback(self.inputs.close)
         stack.push_async_callback(self.backend.stop)
-        self._mute_kept = state / "muted"
-        if statefile.read(self._mute_kept).strip():
-            self.box.dispatch(MuteChanged(muted=True))
         await self.backend.start(Handlers(self._block, self._drained, self._device_lost, self._device_ready))
         self.hearing.opened()
 
-    def use_button(self, settings: Settings) -> None:
-        """The button as these settings say, in place of the one there is."""
-        self._close_button()
-        self.button = parts.button(settings, lambda: self.backend.position, self.box.dispatch)
-
-    def _close_button(self) -> None:
-        if self.button is not None:
-            self.button.close()
 
     def _surroundings(self) -> Surroundings:
         return Surroundings(
@@ -272,10 +263,7 @@ class App:
         if isinstance(event, SessionWarning) and event.kind == LAST_MINUTES:
             _log.info("%s", event.message)
 
-    def _keep_mute(self, step: Step) -> None:
-        """A muted box stays muted through a restart."""
-        if step.before.muted is not step.after.muted:
-            statefile.write(self._mute_kept, "muted\n" if step.after.muted else "")
+    def _need_no_microphone(self, step: Step) -> None:
         if step.after.muted:
             self._started.set()
 

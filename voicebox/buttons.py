@@ -24,6 +24,9 @@ SETTLE = 0.05
 POLL = 0.1
 """Seconds between two looks at a button that is down."""
 
+SWITCH_POLL = 1.0
+"""Seconds between two looks at a switch that does not move."""
+
 
 class _Is(Enum):
     UP = "up"
@@ -40,6 +43,7 @@ class ButtonOptions:
     pull_up: bool = True  # the button connects the pin to ground; False: to 3.3 V
     hold: float = 0.4  # seconds from which a press is no tap
     max_hold: float = 60.0  # seconds from which a button that is down is stuck
+    name: str = "button"  # the section of the settings
 
 
 class Button:
@@ -149,16 +153,69 @@ class Button:
             self._complained = True
             _log.warning(
                 "The button on GPIO%d has been down for %.0f s: ignored until it is let go. If nobody is pressing it, "
-                "look at its wiring and at button.pull_up.",
+                "look at its wiring and at %s.pull_up.",
                 self._options.pin,
                 self._options.max_hold,
+                self._options.name,
             )
         if was is _Is.HELD:
             self._dispatch(ButtonReleased(self._position()))
 
 
+class MuteSwitch:
+    """Watches a switch: ``told(closed)`` is called on the loop's thread, once before this returns and at every change.
+
+    ``closed``: the contact connects the pin (to ground with ``pull_up``, else to 3.3 V). The level is looked at once a
+    second anyway, so a lost edge delays it by no more. Raises DeviceError if the pin cannot be had.
+    """
+
+    def __init__(
+        self, pin: int, *, pull_up: bool, told: Callable[[bool], None], loop: asyncio.AbstractEventLoop
+    ) -> None:
+        self._told, self._loop = told, loop
+        self._closed: bool | None = None
+        self._watching: asyncio.TimerHandle | None = None
+        self._device = _open_pin(f"The mute switch on GPIO{pin}", "mute_switch", pin, pull_up=pull_up)
+        self._device.pin.when_changed = self._edge
+        self._look()
+
+    def close(self) -> None:
+        """Give the pin back; nothing is told after it. Safe to call twice."""
+        if self._watching:
+            self._watching.cancel()
+        self._told = lambda _closed: None
+        if not self._device.closed:
+            self._device.pin.when_changed = None
+            self._device.close()
+
+    def _edge(self, _ticks: object, _state: object) -> None:
+        """On gpiozero's thread. The contact may still bounce: look when it has settled."""
+        with contextlib.suppress(RuntimeError):  # the loop is closed: the process is ending
+            self._loop.call_soon_threadsafe(self._soon)
+
+    def _soon(self) -> None:
+        if not self._device.closed:
+            self._look_in(SETTLE)
+
+    def _look(self) -> None:
+        self._look_in(SWITCH_POLL)
+        closed = bool(self._device.is_active)
+        if closed is not self._closed:
+            self._closed = closed
+            self._told(closed)
+
+    def _look_in(self, seconds: float) -> None:
+        if self._watching:
+            self._watching.cancel()
+        self._watching = self._loop.call_later(seconds, self._look)
+
+
 def _open(options: ButtonOptions) -> Any:  # noqa: ANN401 # gpiozero has no types
-    with pins.opening(f"The button on GPIO{options.pin}", "Mend that, or set button.pin = false.", [options.pin]):
+    return _open_pin(f"The button on GPIO{options.pin}", options.name, options.pin, pull_up=options.pull_up)
+
+
+def _open_pin(what: str, section: str, pin: int, *, pull_up: bool) -> Any:  # noqa: ANN401 # as above
+    with pins.opening(what, f"Mend that, or set {section}.pin = false.", [pin]):
         from gpiozero import InputDevice  # noqa: PLC0415 # 50 ms and 11 MB, only for those who have a button
 
-        return InputDevice(options.pin, pull_up=options.pull_up)
+        return InputDevice(pin, pull_up=pull_up)

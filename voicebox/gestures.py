@@ -29,8 +29,8 @@ class Meaning:
 class Gestures:
     """Takes what one button reports, tells the core what concerns it, and has ``act`` do the rest, by name.
 
-    A double tap is also a tap where tapping talks: the second one has just ended what the first began. Where tapping does
-    something else it waits until no second tap can come."""
+    A double tap is also a tap where tapping talks: the second one has just ended what the first began. Where tapping
+    does something else it waits until no second tap can come."""
 
     def __init__(
         self,

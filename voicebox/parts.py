@@ -15,8 +15,7 @@ from voicebox.audio.base import CAPTURE_RATE, Backend, Speaker
 from voicebox.audio.devices import check_name
 from voicebox.audio.mixer import Mixer
 from voicebox.audio.vad import WINDOW, Endpointer
-from voicebox.buttons import Button, ButtonOptions
-from voicebox.core.events import Event, Source
+from voicebox.core.events import Source
 from voicebox.core.state import Policy
 from voicebox.errors import AuthError, ConfigError, DeviceError
 from voicebox.hearing import GONE_MS, SOON_MS, GateFinder, SpeechFinder, UtteranceFinder
@@ -137,19 +136,6 @@ def _night(wanted: Nights | None) -> Night | None:
         return int(text[:2]) * 60 + int(text[3:])
 
     return None if wanted is None else Night(minutes(wanted.start), minutes(wanted.end), wanted.brightness)
-
-
-def button(settings: Settings, position: Callable[[], int], dispatch: Callable[[Event], None]) -> Button | None:
-    """The button; None where there is none, or it cannot be had."""
-    wanted = settings.button
-    if wanted.pin is None:
-        return None
-    options = ButtonOptions(wanted.pin, wanted.pull_up, wanted.hold_ms / 1000, wanted.max_hold_s)
-    try:
-        return Button(options, position=position, dispatch=dispatch, loop=asyncio.get_running_loop())
-    except DeviceError as error:
-        _log.warning("the box works on without its button: %s", error)
-        return None
 
 
 def backend(settings: Settings) -> Backend:

@@ -81,8 +81,8 @@ def _light(app: "App", new: Settings, _made: object) -> None:
     app.light.replace(make)
 
 
-def _button(app: "App", new: Settings, _made: object) -> None:
-    app.use_button(new)
+def _inputs(app: "App", new: Settings, _made: object) -> None:
+    app.inputs.use(new)
 
 
 def _level(_app: "App", new: Settings, _made: object) -> None:
@@ -98,7 +98,9 @@ LIVE: dict[str, tuple[Prepare, Apply]] = {
     "interruption": (parts.finder_over, _interruption),
     "wake": (parts.detector, _wake),
     "lights": (_nothing, _light),
-    "button": (_nothing, _button),
+    "button": (_nothing, _inputs),
+    "buttons": (_nothing, _inputs),
+    "mute_switch": (_nothing, _inputs),
     "log": (_nothing, _level),
 }
 """Sections that change live, and how."""

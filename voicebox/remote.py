@@ -7,9 +7,13 @@ from typing import TYPE_CHECKING, Any
 from voicebox import __version__
 from voicebox.box import TOO_MANY, Step
 from voicebox.control import Action, Answer, Request
+<<<<<<< HEAD
 from voicebox.core.events import MuteChanged, TextAsked
 from voicebox.core.scenes import Scene
 from voicebox.core.state import Phase
+=======
+from voicebox.core.events import TextAsked
+>>>>>>> 27bfa39 (Board presets; buttons with a table of actions; a mute switch that wins over software)
 from voicebox.errors import VoiceboxError
 from voicebox.lights.none import NullLight
 from voicebox.redact import remember
@@ -121,7 +125,7 @@ async def _volume(app: "App", request: Request) -> Answer:
 
 
 def _mute(app: "App", *, muted: bool) -> Answer:
-    app.box.dispatch(MuteChanged(muted))
+    app.mute.set(muted)
     return {}
 
 

@@ -10,7 +10,7 @@ from voicebox import settings
 
 # What the file holds, and how the one problem begins behind "voicebox.toml:".
 WRONG = [
-    ('servce = "toy"', "1: servce is unknown; did you mean service? (there are: audio, button, "),
+    ('servce = "toy"', "1: servce is unknown; did you mean service? (there are: audio, board, button, "),
     (
         'service = "toi"',
         '1: service = "toi" is not allowed; it takes "simulator" or "choosy" or "toy"; did you mean toy?',

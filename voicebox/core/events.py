@@ -113,6 +113,11 @@ class MuteChanged(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class HangUp(Event):
+    """The owner wants silence: whatever conversation there is, it is over."""
+
+
+@dataclass(frozen=True, slots=True)
 class StopRequested(Event):
     """The process is to end."""
 

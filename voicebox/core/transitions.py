@@ -18,6 +18,7 @@ from voicebox.core.events import (
     DeviceLost,
     DeviceReady,
     Event,
+    HangUp,
     Interrupted,
     MuteChanged,
     ReplyAudio,
@@ -140,6 +141,7 @@ ANY_PHASE: dict[type[Event], Rule] = {
     MuteChanged: Rule(circumstances.mute, ()),
     DeviceLost: Rule(circumstances.device_lost, ()),
     DeviceReady: Rule(circumstances.device_ready, ()),
+    HangUp: Rule(rules.end, (_I,)),
     StopRequested: Rule(rules.end, (_I,)),
 }
 

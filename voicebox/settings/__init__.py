@@ -3,8 +3,8 @@
 ``load`` gives the settings or one ConfigError with everything that is wrong; ``problems`` gives the same as a list, and
 what the hooks of ``voicebox check`` find beside; ``render`` is ``voicebox config show``.
 
-In rising order a value comes from its default, voicebox.toml, conf.d/*.toml (by name), the environment. Secrets are no
-settings: ``Settings.credentials`` reads them anew whenever they are needed.
+In rising order a value comes from its default, the board's preset, voicebox.toml, conf.d/*.toml (by name), the
+environment. Secrets are no settings: ``Settings.credentials`` reads them anew whenever they are needed.
 """
 
 import os
@@ -15,7 +15,7 @@ from pydantic import BaseModel, ValidationError
 
 from voicebox.errors import ConfigError
 from voicebox.services.base import ServiceSettings, discover
-from voicebox.settings import checks, explain, sources
+from voicebox.settings import boards, checks, explain, sources
 from voicebox.settings.checks import pins, warnings
 from voicebox.settings.credentials import Credentials
 from voicebox.settings.schema import SIMULATOR, Settings, schema
@@ -101,6 +101,8 @@ def _read(
     misplaced = checks.secrets_in_files(layers, secrets)
     keys = _variables(model)
     layers = Layers((sources.read_environment(environ, keys), *layers.without(misplaced).highest_first))
+    if preset := boards.layer(layers.value(("board",), None)):
+        layers = Layers((*layers.highest_first, preset))
     found += misplaced.values()
     known = [*keys, *(f"{sources.PREFIX}{name.upper()}" for name in secrets)]
     for name in sources.foreign_variables(environ, known):

@@ -1,7 +1,7 @@
 """Presets for sound boards: what a board fixes by its wiring, so that ``board = "respeaker-2mic"`` is enough.
 
-One file each in config/boards, which is part of the package once it is built. A preset is the weakest layer: whatever the
-owner sets goes before it.
+One file each in config/boards, which is part of the package once it is built. A preset is the weakest layer: whatever
+the owner sets goes before it.
 """
 
 import tomllib
@@ -29,7 +29,7 @@ def layer(name: object) -> Layer | None:
     if not isinstance(name, str) or name not in names():
         return None
     values = tomllib.loads((directory() / f"{name}.toml").read_text(encoding="utf-8"))
-    return Layer(values, dict.fromkeys(_keys(values), f"board {name}"), f"board {name}")
+    return Layer(values, dict.fromkeys(_keys(values), f"board {name}"), f"board {name}", is_file=False)
 
 
 def _keys(values: Mapping[str, Any], above: Key = ()) -> Iterator[Key]:

@@ -5,13 +5,13 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from voicebox.settings.schema import Settings
-from voicebox.settings.sources import ENVIRONMENT, Layer
+from voicebox.settings.sources import Layer
 from voicebox.settings.text import Path
 
 
 def dump(settings: Settings) -> str:
     """What the files said: JSON. Holds no secrets, which no settings file may."""
-    layers = [layer for layer in reversed(type(settings).layers.highest_first) if layer.name != ENVIRONMENT]
+    layers = [layer for layer in reversed(type(settings).layers.highest_first) if layer.is_file]
     return json.dumps([{"name": layer.name, "values": layer.values} for layer in layers], indent=1) + "\n"
 
 

@@ -24,13 +24,14 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from voicebox.lights.base import discover as lights
 from voicebox.services.base import ServiceSettings
+from voicebox.settings import boards
 from voicebox.settings.credentials import Credentials
 from voicebox.settings.sources import Layer, Layers
 
 SIMULATOR = "simulator"
 """The service that is always there: a parrot on loopback."""
 
-Off = BeforeValidator(lambda value: None if value is False else value)
+Off = BeforeValidator(lambda value: None if value is False or value == "false" else value)
 Integer = Annotated[int, Strict()]
 Number = Annotated[float, Strict()]
 Pin = Annotated[Integer, Field(ge=0, le=27)]
@@ -141,11 +142,37 @@ class Lights(Section):
     privacy_required: StrictBool = False
 
 
-class Button(Section):
-    pin: Annotated[Pin | None, Off] = 17
+Action = Literal["stop", "mute", "shut_down"]
+
+
+class Press(Section):
+    """What the presses of a button do."""
+
+    tap: Annotated[Literal["talk"] | Action | None, Off] = None
+    double_tap: Annotated[Action | None, Off] = None
+    hold: Annotated[Literal["push_to_talk"] | Action | None, Off] = None
+    long_hold: Annotated[Action | None, Off] = None
     hold_ms: Integer = Field(default=400, ge=100, le=5000)
+    double_tap_ms: Integer = Field(default=350, ge=100, le=1000)
+    long_hold_s: Number = Field(default=5.0, ge=1, le=60)
     max_hold_s: Number = Field(default=60.0, gt=0, le=600)
     pull_up: StrictBool = True
+
+
+class Button(Press):
+    pin: Annotated[Pin | None, Off] = 17
+    tap: Annotated[Literal["talk"] | Action | None, Off] = "talk"
+    hold: Annotated[Literal["push_to_talk"] | Action | None, Off] = "push_to_talk"
+
+
+class ExtraButton(Press):
+    pin: Pin
+
+
+class MuteSwitch(Section):
+    pin: Annotated[Pin | None, Off] = None
+    pull_up: StrictBool = True
+    muted_when: Literal["closed", "open"] = "closed"
 
 
 class Simulator(Section):
@@ -168,6 +195,8 @@ class Settings(BaseSettings):
     """Where the values were read from, highest first."""
 
     service: str = SIMULATOR
+    board: Annotated[str | None, Off] = None  # limited to what there is, by ``schema``
+    buttons: tuple[ExtraButton, ...] = ()
     audio: Audio = Audio()
     playback: Playback = Playback()
     wake: Wake = Wake()
@@ -178,6 +207,7 @@ class Settings(BaseSettings):
     diary: Diary = Diary()
     lights: Lights = Lights()
     button: Button = Button()
+    mute_switch: MuteSwitch = MuteSwitch()
     simulator: Simulator = Simulator()
     log: Log = Log()
 
@@ -230,6 +260,7 @@ def schema(services: Mapping[str, type[ServiceSettings]]) -> type[Settings]:
     """Settings with one section per service, and ``service`` limited to what there is."""
     sections: dict[str, Any] = {name: (section, Field(default_factory=section)) for name, section in services.items()}
     sections["service"] = (Literal[(SIMULATOR, *sorted(services))], SIMULATOR)
+    sections["board"] = (Annotated[Literal[tuple(boards.names())] | None, Off], None)
     backend: Any = (Literal[tuple(lights())], "gpio")
     section = create_model("Lights", __base__=Lights, backend=backend)
     sections["lights"] = (section, section())

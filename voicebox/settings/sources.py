@@ -2,7 +2,7 @@
 
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,17 +15,17 @@ CONFIG_VARIABLE = PREFIX + "CONFIG"
 CONTROL_VARIABLE = PREFIX + "CONTROL"
 """Where the control socket is, for daemon and command line alike (see control.py)."""
 NESTING = "__"
-ENVIRONMENT = "environment"
-"""Name of the layer that is no file."""
 
 
 @dataclass(frozen=True)
 class Layer:
-    """Values of one source. ``origins`` says for each path where it stands, e.g. ``voicebox.toml:12``."""
+    """Values of one source. ``origins`` says for each path where it stands, e.g. ``voicebox.toml:12``; ``is_file``: it
+    is one of the owner's files."""
 
     values: Mapping[str, Any] = field(repr=False)
     origins: Mapping[toml.Path, str]
     name: str
+    is_file: bool = True
 
 
 @dataclass(frozen=True)
@@ -52,9 +52,7 @@ class Layers:
 
     def without(self, paths: Iterable[toml.Path]) -> "Layers":
         """A copy that lacks these keys."""
-        return Layers(
-            tuple(Layer(_remove(layer.values, set(paths)), layer.origins, layer.name) for layer in self.highest_first)
-        )
+        return Layers(tuple(replace(layer, values=_remove(layer.values, set(paths))) for layer in self.highest_first))
 
 
 def _look_up(values: object, path: toml.Path) -> object:
@@ -156,7 +154,7 @@ def read_environment(environ: Mapping[str, str], keys: Mapping[str, tuple[toml.P
             section = section.setdefault(str(part), {})
         section[str(path[-1])] = to_value(environ[name], is_text=is_text)
         origins |= {path[:n]: name for n in range(1, len(path) + 1)}
-    return Layer(values, origins, ENVIRONMENT)
+    return Layer(values, origins, "environment", is_file=False)
 
 
 def to_value(value: str, *, is_text: bool) -> object:
