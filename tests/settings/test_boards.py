@@ -67,3 +67,20 @@ def test_a_pin_that_the_board_has_already_is_refused(box: Box) -> None:
     (problem,) = box.problems()
     assert problem.startswith("voicebox.toml:2: buttons")
     assert "uses pin 17, which button.pin uses already" in problem
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('[button]\nlong_hold = "mute"', "voicebox.toml:2: button.long_hold cannot be told from a long push-to-talk"),
+        ('buttons = [{ pin = 5, long_hold = "stop", hold_ms = 1000, long_hold_s = 1.0 }]', "is no longer than a hold"),
+        ('buttons = [{ pin = 5, long_hold = "stop", long_hold_s = 5.0, max_hold_s = 4.0 }]', "counts as stuck before"),
+        ('buttons = [{ pin = 5, tap = "louder" }]', 'voicebox.toml:1: buttons[1].tap = "louder" is not allowed'),
+        ('buttons = [{ tap = "stop" }]', "voicebox.toml:1: buttons[1].pin is missing"),
+        ("[mute_switch]\npin = 17", "uses pin 17, which button.pin uses already"),
+    ],
+)
+def test_presses_that_cannot_be_told_apart_are_refused(box: Box, text: str, words: str) -> None:
+    box.write(text)
+    (problem,) = box.problems()
+    assert words in problem

@@ -1,9 +1,10 @@
 """What no single key can tell: pins used twice, keys that contradict each other, secrets in the wrong place."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from voicebox.lights.base import discover
-from voicebox.settings.schema import Lights, Settings
+from voicebox.settings.explain import dotted
+from voicebox.settings.schema import Lights, Press, Settings
 from voicebox.settings.sources import Layers
 from voicebox.settings.text import Path
 
@@ -35,7 +36,7 @@ def pins_used_twice(layers: Layers) -> list[str]:
     owners: dict[int, str] = {}
     problems = []
     for pin, path in _pins(layers):
-        name = ".".join(str(part) for part in path)
+        name = dotted(path)
         if pin in owners:
             words = f"{name} uses pin {pin}, which {owners[pin]} uses already; choose another, or set one to false"
             problems.append(f"{layers.origin(path) or 'default'}: {words}")
@@ -45,6 +46,7 @@ def pins_used_twice(layers: Layers) -> list[str]:
 
 _PIN_KEYS: tuple[tuple[Path, str | None], ...] = (
     (("button", "pin"), None),
+    (("mute_switch", "pin"), None),
     (("lights", "privacy"), None),
     (("lights", "led"), "gpio"),
     (("lights", "rgb"), "rgb"),
@@ -67,6 +69,14 @@ def _pins(layers: Layers) -> Iterator[tuple[int, Path]]:
         for pin in value if isinstance(value, list | tuple) else (value,):
             if isinstance(pin, int) and not isinstance(pin, bool) and pin in _PINS:
                 yield pin, path
+    yield from _button_pins(layers.value(("buttons",), ()))
+
+
+def _button_pins(buttons: object) -> Iterator[tuple[int, Path]]:
+    for index, button in enumerate(buttons if isinstance(buttons, list | tuple) else ()):
+        pin = button.get("pin") if isinstance(button, Mapping) else None
+        if isinstance(pin, int) and not isinstance(pin, bool) and pin in _PINS:
+            yield pin, ("buttons", index, "pin")
 
 
 def no_hold_possible(layers: Layers) -> list[str]:
@@ -110,10 +120,29 @@ def pins(settings: Settings) -> list[tuple[int, str]]:
 def contradictions(settings: Settings) -> list[str]:
     """What single keys permit and all of them together do not."""
     layers = type(settings).layers
-    return [
+    about_lights = [
         f"{layers.origin(('lights', key)) or layers.origin(('lights', 'backend')) or 'default'}: lights.{key} {words}"
         for key, words in _about_lights(settings.lights)
     ]
+    presses = [(("button",), settings.button), *((("buttons", n), b) for n, b in enumerate(settings.buttons))]
+    about_presses = [
+        f"{layers.origin((*path, key)) or layers.origin(path) or 'default'}: {dotted(path)}.{key} {words}"
+        for path, press in presses
+        for key, words in _about_press(press)
+    ]
+    return about_lights + about_presses
+
+
+def _about_press(press: Press) -> Iterator[tuple[str, str]]:
+    if press.long_hold and press.hold == "push_to_talk":
+        yield "long_hold", "cannot be told from a long push-to-talk: set hold to something else, or long_hold = false"
+    if press.long_hold and press.long_hold_s * 1000 <= press.hold_ms:
+        yield "long_hold_s", f"= {press.long_hold_s:g} is no longer than a hold (hold_ms = {press.hold_ms})"
+    if press.long_hold and press.long_hold_s >= press.max_hold_s:
+        yield (
+            "long_hold_s",
+            f"= {press.long_hold_s:g}: the button counts as stuck before (max_hold_s = {press.max_hold_s:g})",
+        )
 
 
 def _about_lights(wanted: Lights) -> Iterator[tuple[str, str]]:

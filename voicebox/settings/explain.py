@@ -36,7 +36,7 @@ def explain(error: ValidationError, model: type[BaseModel], layers: Layers) -> d
                 path = (*path, item["loc"][len(path)])
                 words = _unknown(path, section)
             case "missing" if isinstance(item["loc"][-1], str):
-                path = (*path, item["loc"][-1])
+                path = path if path[-1:] == item["loc"][-1:] else (*path, item["loc"][-1])
                 words = f"{dotted(path)} is missing; it takes {allowed(section, str(path[-1]))}"
             case _:
                 path = path if item["type"] != "missing" else path[:-1]
