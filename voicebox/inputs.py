@@ -2,9 +2,9 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from voicebox.buttons import Button, ButtonOptions, MuteSwitch
 from voicebox.core.events import HangUp
@@ -42,9 +42,14 @@ def _shut_down(app: "App") -> None:
         raise VoiceboxError(f"the machine cannot be shut down: {error.strerror}") from None
 
 
-ACTIONS: Mapping[str, Callable[["App"], None]] = {
+VOLUME_STEP = 10  # of 100
+
+
+ACTIONS: Mapping[str, Callable[["App"], Coroutine[Any, Any, object] | None]] = {
     "stop": _hang_up,
     "mute": _toggle_mute,
+    "volume_up": lambda app: app.volume.change(VOLUME_STEP),
+    "volume_down": lambda app: app.volume.change(-VOLUME_STEP),
     "shut_down": _shut_down,
 }
 """What presses can do beside talking; names as in the settings."""
@@ -60,6 +65,7 @@ class Inputs:
     def __init__(self, app: "App") -> None:
         self._app = app
         self._open: list[_Closable] = []
+        self._doing: set[asyncio.Task[None]] = set()
 
     def use(self, settings: Settings) -> None:
         """Open them as these settings say, in place of those there are."""
@@ -120,8 +126,16 @@ class Inputs:
         )
 
     def _act(self, name: str, action: str) -> None:
+        """At once, or as soon as what it must wait for allows."""
+        task = asyncio.get_running_loop().create_task(self._do(name, action), name=action)
+        self._doing.add(task)
+        task.add_done_callback(self._doing.discard)
+
+    async def _do(self, name: str, action: str) -> None:
         _log.info("%s: %s", name, action)
         try:
-            ACTIONS[action](self._app)
+            done = ACTIONS[action](self._app)
+            if done is not None:
+                await done
         except VoiceboxError as error:
             _log.warning("%s: %s", name, error)

@@ -15,7 +15,7 @@ from tests.support.gpio import mock_pins
 from tests.support.house import House, living
 from voicebox.core.state import Phase
 from voicebox.errors import VoiceboxError
-from voicebox.inputs import ACTIONS, SHUT_DOWN
+from voicebox.inputs import ACTIONS, SHUT_DOWN, VOLUME_STEP
 from voicebox.settings.schema import Action
 from voicebox.virtualtime import run_virtual
 
@@ -70,6 +70,21 @@ def test_a_mute_button_closes_the_microphone_and_opens_it_again(pins: MockFactor
             await press(pins)
             await asyncio.sleep(1)
             assert house.app.uplink.ring.end > before
+
+    run_virtual(main())
+
+
+def test_volume_buttons_go_up_and_down_by_a_step(pins: MockFactory) -> None:
+    async def main() -> None:
+        async with living_with(f'[{{ pin = {PIN}, tap = "volume_down", double_tap = "volume_up" }}]') as house:
+            before = house.app.volume.level
+            await press(pins)
+            await asyncio.sleep(0.5)
+            assert house.app.volume.level == before - VOLUME_STEP
+            await press(pins)
+            await press(pins)
+            await asyncio.sleep(0.5)
+            assert house.app.volume.level == before
 
     run_virtual(main())
 
