@@ -48,6 +48,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "voicebox.keepsakes": ("voicebox.services.base", "voicebox.statefile"),
     "voicebox.web": ("voicebox.services.base", "voicebox.redial", "voicebox.clock"),
     "voicebox.latency": ("voicebox.audio.base", "voicebox.box"),
+    "voicebox.lastreply": ("voicebox.audio.base",),
     "voicebox.flatline": ("voicebox.audio.base",),
     "voicebox.lead": ("voicebox.audio.base",),
     "voicebox.limiter": ("voicebox.services.base",),

@@ -31,6 +31,7 @@ from voicebox.errors import ConfigError, DeviceError, VoiceboxError
 from voicebox.flatline import Flatline
 from voicebox.hearing import Hearing
 from voicebox.inputs import Inputs
+from voicebox.lastreply import LastReply
 from voicebox.latency import Latency
 from voicebox.lead import LeadIn
 from voicebox.mute import Mute
@@ -43,6 +44,7 @@ from voicebox.showing import Showing
 from voicebox.systemd import Notifier, Watchdog
 from voicebox.uplink import Uplink, WakeListener
 from voicebox.usage import Usage
+from voicebox.volume import Volume
 
 _log = logging.getLogger(__name__)
 
@@ -111,7 +113,7 @@ class App:
             exchange=web.exchange,
             keep_warm=settings.session.keep_warm_s,
         )
-        self.volume = parts.volume(settings, state / "volume", self.backend)
+        self.volume: Volume = parts.volume(settings, state / "volume", self.backend)
         self.playback = LeadIn(self.backend.speaker, parts.lead(settings, self.adapter), loop)
         self.box.connect(self.session, self.playback, self.backend.capture)
         engine = given.detector or await loop.run_in_executor(executor, parts.detector, settings)
@@ -122,6 +124,7 @@ class App:
         self.hearing = Hearing(self.uplink, self.listener, finder, self.box.dispatch, loop, clean, over)
         self.sounds = parts.sounds(settings, self.backend.speaker, loop)
         stack.callback(self.sounds.close)
+        self.last_reply = LastReply()
         self.flatline = Flatline(self.tell)
         self.latency = Latency(loop.time, lambda: self.uplink.started_at)
         self.box.observers += [self._follow, self._tell_systemd, self._warn, self._need_no_microphone]
@@ -251,6 +254,7 @@ class App:
         self.hearing.follow(step.after)
         self.sounds.follow(step.before, step.event, step.after)
         self.latency.observe(step, self.box.last_flush)
+        self.last_reply.follow(step.commands)
         if self.successor is not None and step.after.phase is Phase.IDLE:
             self._over.set()
 

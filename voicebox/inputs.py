@@ -24,6 +24,13 @@ SHUT_DOWN = "shut-down"
 
 def _hang_up(app: "App") -> None:
     app.box.dispatch(HangUp())
+    app.sounds.hush()
+
+
+def _repeat(app: "App") -> None:
+    _hang_up(app)
+    if app.last_reply.pcm:
+        app.sounds.say_again(app.last_reply.pcm)
 
 
 def _toggle_mute(app: "App") -> None:
@@ -48,6 +55,7 @@ VOLUME_STEP = 10  # of 100
 ACTIONS: Mapping[str, Callable[["App"], Coroutine[Any, Any, object] | None]] = {
     "stop": _hang_up,
     "mute": _toggle_mute,
+    "repeat": _repeat,
     "volume_up": lambda app: app.volume.change(VOLUME_STEP),
     "volume_down": lambda app: app.volume.change(-VOLUME_STEP),
     "shut_down": _shut_down,

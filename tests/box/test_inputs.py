@@ -7,12 +7,14 @@ from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import get_args
 
+import numpy as np
 import pytest
 from gpiozero import LED
 from gpiozero.pins.mock import MockFactory
 
 from tests.support.gpio import mock_pins
 from tests.support.house import House, living
+from voicebox.audio.base import PLAYBACK_RATE
 from voicebox.core.state import Phase
 from voicebox.errors import VoiceboxError
 from voicebox.inputs import ACTIONS, SHUT_DOWN, VOLUME_STEP
@@ -85,6 +87,29 @@ def test_volume_buttons_go_up_and_down_by_a_step(pins: MockFactory) -> None:
             await press(pins)
             await asyncio.sleep(0.5)
             assert house.app.volume.level == before
+
+    run_virtual(main())
+
+
+def test_the_last_answer_is_said_again_and_a_stop_ends_it(pins: MockFactory) -> None:
+    async def main() -> None:
+        async with living_with(f'[{{ pin = {PIN}, tap = "repeat", hold = "stop" }}]') as house:
+            await press(pins)  # nothing was said yet
+            await house.ask()
+            await asyncio.sleep(1.5)
+            await press(pins)
+            assert house.phase is Phase.IDLE
+            said = house.app.last_reply.pcm
+            begins = len(house.backend.spk)
+            await asyncio.sleep(2)
+            again = house.backend.spk[begins - PLAYBACK_RATE // 2 :]
+            wanted = np.frombuffer(said, np.int16)[12_000:24_000]
+            found = [at for at in np.flatnonzero(again == wanted[0]) if np.array_equal(again[at : at + 12_000], wanted)]
+            assert len(found) == 1
+            await press(pins, 0.6)
+            silent = len(house.backend.spk)
+            await asyncio.sleep(1)
+            assert not house.backend.spk[silent:].any()
 
     run_virtual(main())
 

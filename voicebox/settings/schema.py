@@ -142,7 +142,7 @@ class Lights(Section):
     privacy_required: StrictBool = False
 
 
-Action = Literal["stop", "mute", "volume_up", "volume_down", "shut_down"]
+Action = Literal["stop", "mute", "repeat", "volume_up", "volume_down", "shut_down"]
 
 
 class Press(Section):

@@ -2,8 +2,9 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
+from typing import Any
 
 from voicebox.audio.base import PLAYBACK_RATE
 from voicebox.core.cues import MESSAGES, OPENING, Cue, Said, cue
@@ -75,10 +76,25 @@ class Sounds:
         self._state = after
         self._said.follow(event)
         if after.phase is not Phase.IDLE:
-            self._hush()
+            self.hush()
         heard = cue(before, event, after)
         if heard is not None:
             self._play(heard)
+
+    def say_again(self, pcm: bytes) -> None:
+        """Speak this (s16le mono 24 kHz) as if it were a message: whoever wakes the box, or ``hush``, ends it."""
+        self.hush()
+        if Device.SPEAKER not in self._state.lost:
+            self._start(self._aloud_now(pcm), "say again")
+
+    def hush(self) -> None:
+        """Silence, whatever is being said."""
+        if self._speaking is None:
+            return
+        self._speaking.cancel()
+        if self._aloud:
+            self._notify(b"")
+        self._speaking, self._aloud = None, False
 
     def _play(self, heard: Cue) -> None:
         if Device.SPEAKER in self._state.lost:
@@ -101,31 +117,29 @@ class Sounds:
 
     def _say(self, message: Cue) -> None:
         if self._speaking is None:
-            self._speaking = self._loop.create_task(self._speak(message), name=f"say {message}")
-            self._speaking.add_done_callback(self._spoken)
+            self._start(self._speak(message), f"say {message}")
+
+    def _start(self, speaking: Coroutine[Any, Any, None], name: str) -> None:
+        self._speaking = self._loop.create_task(speaking, name=name)
+        self._speaking.add_done_callback(self._spoken)
 
     async def _speak(self, message: Cue) -> None:
         pcm = await self._loop.run_in_executor(None, self._library.load, message)
         await asyncio.sleep(self._silent_at + PAUSE - self._loop.time())
         _log.info("says: %s", message)
+        await self._aloud_now(pcm)
+        self._said.note(message, self._loop.time())
+
+    async def _aloud_now(self, pcm: bytes) -> None:
         self._aloud = True
         self._sound(pcm)
         await asyncio.sleep(self._silent_at - self._loop.time())
-        self._said.note(message, self._loop.time())
 
     def _spoken(self, task: asyncio.Task[None]) -> None:
         if task is self._speaking:
             self._speaking, self._aloud = None, False
         if not task.cancelled():
             task.result()  # what nobody expected ends the run
-
-    def _hush(self) -> None:
-        if self._speaking is None:
-            return
-        self._speaking.cancel()
-        if self._aloud:
-            self._notify(b"")
-        self._speaking, self._aloud = None, False
 
     def _read_earcons(self) -> dict[Cue, bytes]:
         return {earcon: self._library.load(earcon) for earcon in Cue if earcon not in MESSAGES}
