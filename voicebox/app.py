@@ -142,7 +142,6 @@ class App:
         await self.backend.start(Handlers(self._block, self._drained, self._device_lost, self._device_ready))
         self.hearing.opened()
 
-
     def _surroundings(self) -> Surroundings:
         return Surroundings(
             has_room=lambda: self.playback.buffered < MAX_BUFFERED,

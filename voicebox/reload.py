@@ -108,8 +108,6 @@ LIVE: dict[str, tuple[Prepare, Apply]] = {
 
 def _waits(app: "App", name: str, new: Settings) -> bool:
     """Whether the box must be put together anew for this section."""
-    if name == "lights":  # a privacy lamp is the sender's, and may be the light itself
-        return bool(app.settings.lights.privacy or new.lights.privacy)
     if name == "wake":  # switched on or off
         return app.listener is None or not (new.wake.enabled and new.wake.phrases)
     return name not in LIVE

@@ -7,13 +7,9 @@ from typing import TYPE_CHECKING, Any
 from voicebox import __version__
 from voicebox.box import TOO_MANY, Step
 from voicebox.control import Action, Answer, Request
-<<<<<<< HEAD
-from voicebox.core.events import MuteChanged, TextAsked
+from voicebox.core.events import TextAsked
 from voicebox.core.scenes import Scene
 from voicebox.core.state import Phase
-=======
-from voicebox.core.events import TextAsked
->>>>>>> 27bfa39 (Board presets; buttons with a table of actions; a mute switch that wins over software)
 from voicebox.errors import VoiceboxError
 from voicebox.lights.none import NullLight
 from voicebox.redact import remember
