@@ -15,6 +15,7 @@ import pytest
 
 from tests.support.house import House, living, now
 from voicebox import __version__, control
+from voicebox.audio import mixer
 from voicebox.audio.wavfile import WavBackend
 from voicebox.control import socket_path
 from voicebox.core.events import Event, MuteChanged, ReplyAudio, SessionUpdated, Source, TextAsked
@@ -148,6 +149,32 @@ def test_the_volume_is_told_set_and_kept() -> None:
 
     with TemporaryDirectory() as home:
         run_virtual(main(home))
+
+
+class WithMixer(WavBackend):
+    @property
+    def mixer(self) -> str:
+        return "hw:X"
+
+
+def test_the_volume_is_that_of_the_cards_mixer_where_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    turned: list[tuple[str, ...]] = []
+
+    def amixer(arguments: tuple[str, ...]) -> str:
+        if "sset" in arguments:
+            turned.append(arguments)
+        return "Simple mixer control 'PCM',0\n  Capabilities: pvolume\n  Mono: Playback 7 [62%] [-9.00dB]\n"
+
+    monkeypatch.setattr(mixer, "_run", amixer)
+
+    async def main() -> None:
+        async with asked(backend=WithMixer(noise=-75.0)) as house:
+            assert await ask(house, "volume") == {"ok": True, "volume": 62, "control": "PCM"}
+            assert turned == []
+            await ask(house, "volume", by=-2)
+            assert turned == [("-q", "-D", "hw:X", "sset", "'PCM',0", "60%")]
+
+    run_virtual(main())
 
 
 # --- mute ----------------------------------------------------------------------------------------------------------

@@ -40,6 +40,7 @@ class Card:
     failure: str = ""
     there: bool = True
     turned: list[int] = field(default_factory=list)
+    slow: dict[str, float] = field(default_factory=dict)  # seconds that turning it there takes
     gate: asyncio.Event | None = None  # amixer answers only when it is set
 
     async def amixer(self, *arguments: str) -> str:
@@ -48,6 +49,7 @@ class Card:
         if self.failure:
             raise DeviceError(self.failure)
         if "sset" in arguments:
+            await asyncio.sleep(self.slow.pop(arguments[5], 0.0))
             self.percent = int(arguments[5].rstrip("%"))
             self.turned.append(self.percent)
         return (
@@ -206,6 +208,18 @@ def test_an_amixer_that_takes_its_time_holds_nobody_up_and_the_newest_wins(path:
 
     run_virtual(main())
     assert made.card.turned[-1] == 30
+    assert path.read_text() == "30\n"
+
+
+def test_two_changes_never_overtake_each_other(path: Path) -> None:
+    async def act(made: Room) -> None:
+        made.card.slow = {"10%": 5.0}
+        first = asyncio.create_task(made.volume.set(10))
+        await asyncio.sleep(0.1)
+        await asyncio.gather(first, made.volume.set(30))
+
+    made = at_work(room(path, card=Card()), act)
+    assert made.card.turned == [10, 30]
     assert path.read_text() == "30\n"
 
 

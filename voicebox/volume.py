@@ -27,7 +27,7 @@ class Volume:
         self._kept = _load(path)  # what stands in the file
         self._wanted = self._kept  # None: nobody has ever set it
         self._found = LOUDEST  # what it is without that
-        self._turning, self._keeping = asyncio.Lock(), asyncio.Lock()
+        self._turning = asyncio.Lock()
         self._opened = asyncio.Event()
         self._complaint = ""
         self.control = SOFTWARE
@@ -44,7 +44,8 @@ class Volume:
         while True:
             await self._opened.wait()
             self._opened.clear()
-            await self._turn()
+            async with self._turning:
+                await self._turn()
 
     def speaker_ready(self) -> None:
         """The speaker has been opened (again)."""
@@ -55,8 +56,9 @@ class Volume:
         if not 0 <= level <= LOUDEST:
             raise VoiceboxError(f"the volume goes from 0 to {LOUDEST}: {level} is beyond that")
         self._wanted = level
-        await self._turn()
-        await self._keep()
+        async with self._turning:  # whoever waited finds the newest level
+            await self._turn()
+            await self._keep()
 
     async def change(self, by: int) -> None:
         """Louder or softer, as far as it goes."""
@@ -64,16 +66,15 @@ class Volume:
 
     async def _turn(self) -> None:
         """Make what is heard what ``level`` says."""
-        async with self._turning:
-            try:
-                control = await self._turn_mixer()
-                self._complaint = ""
-            except DeviceError as error:
-                control = None
-                self._complain(str(error))
-            self.control = control.name if control else SOFTWARE
-            silent = self.level == 0  # the lowest step of many mixers is not silence
-            self._speaker.set_volume(1.0 if control and not silent else self.level / LOUDEST)
+        try:
+            control = await self._turn_mixer()
+            self._complaint = ""
+        except DeviceError as error:
+            control = None
+            self._complain(str(error))
+        self.control = control.name if control else SOFTWARE
+        silent = self.level == 0  # the lowest step of many mixers is not silence
+        self._speaker.set_volume(1.0 if control and not silent else self.level / LOUDEST)
 
     async def _turn_mixer(self) -> Control | None:
         device = self._device()
@@ -87,12 +88,11 @@ class Volume:
         return control
 
     async def _keep(self) -> None:
-        async with self._keeping:
-            level = self.level
-            if level != self._kept:
-                loop = asyncio.get_running_loop()
-                written = await loop.run_in_executor(None, statefile.write, self._path, f"{level}\n")
-                self._kept = level if written else None
+        level = self.level
+        if level != self._kept:
+            loop = asyncio.get_running_loop()
+            written = await loop.run_in_executor(None, statefile.write, self._path, f"{level}\n")
+            self._kept = level if written else None
 
     def _complain(self, why: str) -> None:
         """Once for each reason. That a card has no mixer is nothing to complain of, unless one was asked for."""

@@ -163,8 +163,8 @@ class WavBackend:
         return len(self._heard) // 2
 
     @property
-    def mixer(self) -> None:
-        """Files have none."""
+    def mixer(self) -> str | None:
+        return None  # files have none
 
     @property
     def started(self) -> float:
