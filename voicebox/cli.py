@@ -214,7 +214,8 @@ def _check(options: argparse.Namespace) -> int:
     for problem in found:
         _say(redact(problem))
     if not found:
-        for warning in parts.warnings(settings.load(options.config)):
+        chosen = settings.load(options.config)
+        for warning in (*parts.warnings(chosen), *parts.unheard(chosen)):
             _say(f"warning: {warning}")
         _say("the settings are fine")
     return 78 if found else 0

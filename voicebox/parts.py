@@ -15,6 +15,7 @@ from voicebox.audio.base import CAPTURE_RATE, Backend, Speaker
 from voicebox.audio.devices import check_name
 from voicebox.audio.mixer import Mixer
 from voicebox.audio.vad import WINDOW, Endpointer
+from voicebox.core.cues import Cue
 from voicebox.core.events import Source
 from voicebox.core.state import Policy
 from voicebox.errors import AuthError, ConfigError, DeviceError
@@ -299,6 +300,16 @@ def _check_service(settings: Settings) -> list[str]:
 def _check_pins(settings: Settings) -> list[str]:
     """Whether the pins are the sound card's."""
     return _on_i2s(settings, "the sound card on the header has (I2S); choose another") if i2s_in_use() else []
+
+
+def unheard(settings: Settings) -> list[str]:
+    """What is wrong with the owner's own sounds; reads them all."""
+    chosen, found = settings.sounds, list[str]()
+    own = Library(chosen.directory, SOUNDS, _decode_file, language=chosen.language, volume=1.0, warn=found.append)
+    own.look()
+    for cue in Cue:
+        own.load(cue)
+    return found
 
 
 def warnings(settings: Settings) -> list[str]:

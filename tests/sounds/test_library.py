@@ -9,6 +9,7 @@ import pytest
 import soundfile
 
 from tests.support.sounds import TONE, amplitude, encoded, tone
+from voicebox import cli
 from voicebox.assets import SOUNDS
 from voicebox.audio.decode import whole_file
 from voicebox.audio.pcm import from_bytes
@@ -179,3 +180,15 @@ def test_the_shipped_files_need_no_decoder_but_our_own_for_earcons() -> None:
     for earcon in set(Cue) - MESSAGES:
         with soundfile.SoundFile(SOUNDS / f"{earcon}.wav") as file:
             assert (file.samplerate, file.channels, file.subtype) == (24_000, 1, "PCM_16")
+
+
+def test_voicebox_check_names_what_will_not_be_heard(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """As warnings: the box works on with ours."""
+    broken = put(tmp_path / "sounds/en/used_up.ogg", b"OggS and nothing more")
+    strange = put(tmp_path / "sounds/wakeup.wav", OWN)
+    config = tmp_path / "voicebox.toml"
+    config.write_text(f'[sounds]\ndirectory = "{tmp_path / "sounds"}"\n[wake]\nenabled = false\n')
+    assert cli.main(["check", "--config", str(config)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert any(line.startswith(f"warning: {broken} is not used") for line in lines)
+    assert any(line.startswith(f"warning: {strange} is never heard") for line in lines)

@@ -22,20 +22,30 @@ Decode = Callable[[bytes, float], bytes]
 
 
 class Library:
-    """Reads files: to be called from a thread."""
+    """Reads files: to be called from a thread. A file of the owner's that cannot be used is named, and ours taken."""
 
-    def __init__(self, own: Path, shipped: Path, decode: Decode, *, language: str, volume: float) -> None:
-        """``volume``: 0 to 1, of the files as they are; half of it is heard as about half as loud."""
+    def __init__(
+        self,
+        own: Path,
+        shipped: Path,
+        decode: Decode,
+        *,
+        language: str,
+        volume: float,
+        warn: Callable[[str], object] = lambda text: _log.warning("%s", text),
+    ) -> None:
+        """``volume``: 0 to 1, of the files as they are; half of it is heard as about half as loud. ``warn`` is told
+        what is wrong with the owner's files, once of each."""
         self._own = own
         self._shipped = shipped
         self._decode = decode
         self._language = language
         self._gain = volume**2
+        self._tell = warn
         self._told: set[str] = set()
 
     def load(self, cue: Cue) -> bytes:
-        """The sound as s16le mono 24 kHz. A file that cannot be used is named in the log, and the next one is taken;
-        empty if there is none at all."""
+        """The sound as s16le mono 24 kHz; empty if there is none at all."""
         longest = LONGEST_MESSAGE if cue in MESSAGES else LONGEST_EARCON
         for path in self._places(cue):
             try:
@@ -71,7 +81,7 @@ class Library:
     def _warn(self, text: str) -> None:
         if text not in self._told:
             self._told.add(text)
-            _log.warning("%s", text)
+            self._tell(text)
 
 
 def _read(path: Path) -> bytes:
