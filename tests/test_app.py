@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from websockets.asyncio.server import ServerConnection
 
+from tests.support.gpio import no_pins
 from tests.support.house import NO_FILE, House, Systemd, living, now
 from tests.support.session import TOKEN, websocket, welcome
 from voicebox import app as app_module
@@ -17,7 +18,7 @@ from voicebox import parts, settings
 from voicebox.audio.base import Handlers
 from voicebox.audio.wavfile import WavBackend
 from voicebox.core.events import MuteChanged
-from voicebox.core.state import Phase
+from voicebox.core.state import Fault, Phase
 from voicebox.errors import AuthError, ConfigError, DeviceError
 from voicebox.hearing import DEAF_AFTER, RECOVERY_LIMIT
 from voicebox.lights.base import Light, LightOptions
@@ -244,6 +245,29 @@ def test_a_missing_light_and_button_are_said_once_and_the_box_works_on(
     assert len(said) == 2
     assert any("light" in text for text in said)
     assert any("button" in text for text in said)
+
+
+@pytest.mark.parametrize("required", [False, True])
+def test_a_privacy_lamp_that_cannot_be_had_is_said_and_forbids_to_send_only_where_it_is_required(
+    required: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    options = {"VOICEBOX_LIGHTS__PRIVACY": "24", "VOICEBOX_LIGHTS__PRIVACY_REQUIRED": str(required).lower()}
+
+    async def main() -> tuple[House, int]:
+        with no_pins():
+            async with living(lamp=None, options=options) as house:
+                await house.wake()
+                house.say()
+                await house.until(lambda: house.phase is Phase.SPEAKING or house.app.box.state.fault is Fault.REFUSED)
+                return house, len(house.wire.received_pcm)
+
+    caplog.set_level(logging.WARNING, "voicebox")
+    house, sent = run_virtual(main())
+    assert (sent == 0) is required
+    assert (house.faults == {Fault.REFUSED}) is required
+    said = [r.getMessage() for r in caplog.records if "privacy lamp on GPIO24 cannot be used" in r.getMessage()]
+    assert len(said) == 1
+    assert ("nothing is sent without it" in said[0]) is required
 
 
 def break_engine(house: House) -> None:

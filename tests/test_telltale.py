@@ -7,6 +7,7 @@ import pytest
 
 from tests.support.session import Line, now, running, websocket, welcome
 from voicebox.core.events import Category, SessionEnded
+from voicebox.services.base import Send
 from voicebox.simulator import Simulator
 from voicebox.telltale import LINGER, Telltale
 from voicebox.virtualtime import run_virtual
@@ -133,6 +134,25 @@ def test_a_conversation_between_two_windows_has_two_stretches_of_light() -> None
     assert [changes[i + 1][0] - changes[i][0] for i in (0, 2)] == [pytest.approx(1.9 + LINGER, abs=0.15)] * 2
 
 
+def test_a_pause_in_the_midst_of_a_stretch_is_no_flicker() -> None:
+    """The microphone stutters, the window is open: it is still on the air."""
+
+    async def main() -> Lamp:
+        lamp = Lamp()
+        async with Simulator(keep=True) as simulator:
+            line = Line(simulator.url, token=simulator.token, meeting=simulator.meeting_id, lamp=lamp)
+            async with running(line):
+                await line.joined()
+                line.listen()
+                for _ in range(3):
+                    line.hear(50)
+                    await asyncio.sleep(2 * LINGER)
+                await line.hang_up()
+        return lamp
+
+    assert [on for _, on in run_virtual(main()).changes] == [True, False]
+
+
 def test_a_link_that_breaks_in_mid_stretch_leaves_it_dark() -> None:
     async def main() -> tuple[Lamp, float]:
         lamp, broken = Lamp(), asyncio.Event()
@@ -170,6 +190,7 @@ def test_where_the_lamp_is_required_and_fails_no_sound_leaves_and_the_session_en
             async with running(line):
                 await line.joined()
                 line.listen()
+                line.adapter.audio = lambda pcm: [Send(pcm), Send(pcm)]  # type: ignore[method-assign]  # one waits
                 line.hear(50)
                 await line.until(SessionEnded)
                 line.hear(50)

@@ -28,9 +28,7 @@ GOODBYE = 1.0  # seconds for the last messages and the closing handshake
 LOOK_AGAIN = 0.05  # seconds between looks whether the speaker has room again, or whether all is quiet
 PLAN_AHEAD = 300.0  # seconds before a service's own limit that we begin to look for a quiet moment
 LAST_CALL = 60.0  # seconds before the day's minutes are used up that the owner is warned
-NO_LAMP = (
-    "the privacy lamp cannot be lit, and lights.privacy_required forbids to send what the microphone hears without"
-)
+NO_LAMP = "the privacy lamp cannot be lit, and nothing may be sent without it (lights.privacy_required)"
 COUNT_EVERY = 60.0  # seconds between looks at what is left of them: a day may end, and a power cut forgets no more
 
 
