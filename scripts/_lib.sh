@@ -1,4 +1,4 @@
-# Sourced by the other scripts: installs what this machine lacks, then the project into .venv.
+# Sourced by the other scripts: installs what this machine lacks, then the project into .venv; builds its wheels.
 # Doing it again costs next to nothing. All it says goes to standard error; standard output belongs to the result.
 # shellcheck shell=bash
 
@@ -6,12 +6,14 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 venv=$root/.venv
 export PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
 
-# PyAudio and systemd-python are built here: they come without wheels.
-BUILD_PACKAGES=(python3 python3-venv python3-dev gcc libc6-dev pkg-config portaudio19-dev libsystemd-dev libspeexdsp1)
+# The box runs without them, but cannot reach a service (certificates), suppress noise, or be tried out (aplay).
+MORE_PACKAGES=(ca-certificates libspeexdsp1 alsa-utils)
 # MP3 that sounds while it still comes in. Debian 13 calls it libmpg123-0t64; apt finds that under this name, dpkg does not.
-compgen -G '/usr/lib/*/libmpg123.so.0' >/dev/null || BUILD_PACKAGES+=(libmpg123-0)
+compgen -G '/usr/lib/*/libmpg123.so.0' >/dev/null || MORE_PACKAGES+=(libmpg123-0)
+# PyAudio and systemd-python are built here: they come without wheels.
+BUILD_PACKAGES=(python3 python3-venv python3-dev gcc libc6-dev pkg-config portaudio19-dev libsystemd-dev)
 # Sound devices without a sound card, voices to listen to, and what the checks run.
-TEST_PACKAGES=(pulseaudio pulseaudio-utils libasound2-plugins alsa-utils espeak-ng flite sox systemd procps shellcheck)
+TEST_PACKAGES=(pulseaudio pulseaudio-utils libasound2-plugins espeak-ng flite sox systemd procps shellcheck)
 
 say() { printf '%s: %s\n' "${0##*/}" "$*" >&2; }
 
@@ -102,12 +104,53 @@ install_project() {
 set_up() {
     case $1 in
         demo)
-            need_packages "${BUILD_PACKAGES[@]}"
+            need_packages "${BUILD_PACKAGES[@]}" "${MORE_PACKAGES[@]}"
             install_project demo .installed-demo
             ;;
         test)
-            need_packages "${BUILD_PACKAGES[@]}" "${TEST_PACKAGES[@]}"
+            need_packages "${BUILD_PACKAGES[@]}" "${MORE_PACKAGES[@]}" "${TEST_PACKAGES[@]}"
             install_project demo,test .installed-test .installed-demo
             ;;
     esac
+}
+
+# own_version: of the project in this tree
+own_version() { sed -n 's/^version = "\(.*\)"$/\1/p' "$root/pyproject.toml"; }
+
+# While wheels are built: for whoever cleans up.
+tools=
+
+# build_wheels DIRECTORY [REQUIREMENT…]: the wheels of the project and of all it needs, and nothing else, for the Python
+# and processor of this machine. Those of the dependencies are kept until a pin or the Python changes.
+build_wheels() {
+    local directory=$1 python wanted arguments=()
+    shift
+    need_packages "${BUILD_PACKAGES[@]}"
+    python=$(find_python)
+    wanted=$({
+        grep -v '^version = ' "$root/pyproject.toml"
+        cat "$root/constraints.txt"
+        "$python" -VV
+        uname -m
+        echo "$*"
+    } | sha256sum)
+    mkdir -p "$directory"
+    rm -rf "$directory"/.tools.* # of one that was interrupted
+    tools=$(mktemp -d -p "$directory" .tools.XXXXXX) # /tmp may be in memory, and small
+    "$python" -m venv "$tools" >&2 || die "the virtual environment could not be made; see above"
+    if [ "$(cat "$directory/.built" 2>/dev/null)" = "$wanted" ]; then
+        say "building the wheel of voicebox; those of its dependencies are there"
+        rm -f "$directory"/voicebox-*.whl
+        arguments=(--no-deps)
+        set --
+    else
+        say "building the wheels of voicebox and its dependencies with $("$python" --version) (takes some minutes)"
+        rm -f "$directory"/*.whl "$directory/.built"
+    fi
+    TMPDIR=$tools PIP_CONSTRAINT=$root/constraints.txt PIP_BUILD_CONSTRAINT=$root/constraints.txt \
+        "$tools/bin/python" -m pip wheel --quiet --use-pep517 --wheel-dir "$directory" "${arguments[@]}" "$root" "$@" >&2 ||
+        die "pip could not build the wheels; its message is above. Is this machine online? Then run this again."
+    rm -rf "$tools"
+    tools=
+    echo "$wanted" >"$directory/.built"
 }

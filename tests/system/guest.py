@@ -28,6 +28,7 @@ from tests.system.bench import (
     tap,
 )
 from tests.system.recording import Match, Samples, match, sounds
+from tests.system.report import Report
 from voicebox import assets
 from voicebox.audio.pcm import resample
 
@@ -44,18 +45,6 @@ ENOUGH = 0.85
 the card's 10 ms of sound, the card runs dry, and some samples get lost: see docs/testing-in-a-vm.md."""
 OUT = Path("/out")
 """Is carried out of the machine."""
-
-
-class Report:
-    def __init__(self) -> None:
-        self.failed = 0
-
-    def check(self, what: str, good: bool, seen: str) -> None:
-        self.failed += not good
-        print(f"{'ok    ' if good else 'FAILED'}  {what}: {seen}", flush=True)
-
-    def tell(self, what: str, text: str) -> None:
-        print(f"        {what}: {text}", flush=True)
 
 
 class Day:
@@ -279,8 +268,7 @@ def main() -> int:
     journal = run("journalctl", "--no-pager", "--output=short-monotonic", "--no-hostname", f"--unit={UNIT}").stdout
     (OUT / "journal.txt").write_text(journal)
     print(f"\n{journal}")
-    print("all of it happened" if not report.failed else f"{report.failed} things were not as they should be")
-    return 1 if report.failed else 0
+    return report.end()
 
 
 if __name__ == "__main__":
