@@ -11,8 +11,8 @@ unit=/etc/systemd/system/voicebox.service
 rules=/etc/udev/rules.d/60-voicebox.rules
 program=/usr/local/bin/voicebox
 READY_LIMIT=90 # seconds
-# without which it does not run
-RUN_PACKAGES=(python3 python3-venv libportaudio2 libsystemd0)
+# Without these it does not run (procps: kill, which reloads it).
+RUN_PACKAGES=(python3 python3-venv libportaudio2 libsystemd0 procps)
 ROOM=700 # MB: one version, and the wheels it comes from
 # Installed with what we need and never loaded by it: not worth the minutes that compiling takes on a Pi.
 NEVER_LOADED='/(scipy|sklearn|joblib|narwhals|setuptools)/|/onnxruntime/(tools|transformers|quantization)/'
@@ -112,6 +112,7 @@ find_wheels() {
     [ -d "$root/voicebox" ] || die "here is only what installs the program; give its wheels, too: --wheels DIRECTORY"
     wheels=$cache/wheels
     step "wheels in $wheels"
+    export PIP_NO_CACHE_DIR=1 # that would be a second one, in root's home
     change build_wheels "$wheels"
 }
 

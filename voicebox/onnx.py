@@ -4,6 +4,7 @@ That package is only located, never imported: importing it brings scipy and scik
 """
 
 import importlib.util
+import os
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -48,9 +49,11 @@ def open_network(path: Path, purpose: str) -> Network:
 
 def _session(path: Path) -> Network:
     """Small and quiet: no threads of its own, no memory held back."""
+    # Must be so before it is loaded: from 1.29 on it then writes an identifier of the machine into the home directory and
+    # reports to its maker. Its own disable_telemetry_events() comes too late for that.
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
     import onnxruntime  # noqa: PLC0415  # 37 MB that a box without networks need not spend
 
-    onnxruntime.disable_telemetry_events()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1

@@ -160,7 +160,7 @@ class Check:
         self._check(
             "groups of the user voicebox",
             groups == ["audio"],
-            f"{groups}; pins by {Path('/etc/udev/rules.d/60-voicebox.rules').name}",
+            str(groups),
         )
         rule = Path("/etc/udev/rules.d/60-voicebox.rules").read_text()
         self._check(
@@ -340,7 +340,7 @@ def main(stage: str) -> int:
     for part in STAGES[stage]:
         try:
             getattr(check, part)()
-        except (OSError, subprocess.SubprocessError, KeyError) as error:
+        except (OSError, subprocess.SubprocessError, LookupError) as error:
             report.check(part, False, repr(error))
     return report.end()
 

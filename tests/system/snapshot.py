@@ -2,9 +2,11 @@
 
 import hashlib
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+TOPS = tuple(map(Path, ("/etc", "/opt", "/usr", "/var", "/root", "/home", "/srv")))
+"""Where an installation could leave something."""
 QUIET = {
     # what apt, systemd and the account tools write for themselves
     *("/etc/.pwd.lock", "/etc/passwd-", "/etc/group-", "/etc/shadow-", "/etc/gshadow-"),
@@ -16,13 +18,9 @@ QUIET = {
 }
 
 
-def snapshot() -> dict[str, str]:
-    """What is where, with owner, mode and content, of all that an installation could touch."""
-    return {
-        str(path): _describe(path)
-        for top in ("/etc", "/opt", "/usr", "/var", "/root", "/home", "/srv")
-        for path in walk(Path(top))
-    }
+def snapshot(tops: Iterable[Path] = TOPS) -> dict[str, str]:
+    """Owner, mode and content of each file and directory in these."""
+    return {str(path): _describe(path) for top in tops for path in walk(top)}
 
 
 def walk(top: Path) -> Iterator[Path]:
