@@ -7,7 +7,8 @@ opt=/opt/voicebox
 etc=/etc/voicebox
 state=/var/lib/voicebox
 cache=/var/cache/voicebox
-unit=/etc/systemd/system/voicebox.service
+units=/etc/systemd/system
+UNITS=(voicebox.service voicebox-shutdown.path voicebox-shutdown.service)
 rules=/etc/udev/rules.d/60-voicebox.rules
 program=/usr/local/bin/voicebox
 READY_LIMIT=90 # seconds
@@ -79,7 +80,7 @@ check_room() {
 # What somebody made by hand is not ours to replace.
 check_paths() {
     local path
-    for path in "$opt/current" "$program" "$unit"; do
+    for path in "$opt/current" "$program" "${UNITS[@]/#/$units/}"; do
         [ -L "$path" ] || [ ! -e "$path" ] ||
             die "$path was not made by this script; take it away first: sudo mv $path ~/voicebox-before"
     done
@@ -249,10 +250,11 @@ open_pins() {
     fi
 }
 
-# The unit is the version's own, so it is switched with it.
+# The units are the version's own, so they are switched with it.
 make_links() {
+    local unit
     step "service and command"
-    link "$opt/current/tree/systemd/voicebox.service" "$unit"
+    for unit in "${UNITS[@]}"; do link "$opt/current/tree/systemd/$unit" "$units/$unit"; done
     link "$opt/current/bin/voicebox" "$program"
 }
 
@@ -262,7 +264,7 @@ shown() { systemctl show --property="$1" --value voicebox.service; }
 
 # service_state: none, disabled, or what systemd makes of it
 service_state() {
-    if [ ! -e "$unit" ]; then
+    if [ ! -e "$units/voicebox.service" ]; then
         echo none
     elif [ "$(systemctl is-enabled voicebox.service 2>/dev/null)" = disabled ]; then
         echo disabled
@@ -273,7 +275,7 @@ service_state() {
 
 # enable_service: whether it can be started here
 enable_service() {
-    change systemctl enable --quiet voicebox.service
+    change systemctl enable --quiet voicebox.service voicebox-shutdown.path
     runs_systemd || say "systemd does not run here, so nothing is started; it will be when this system is booted"
     runs_systemd
 }
@@ -283,7 +285,7 @@ start() {
     local ends=$((SECONDS + READY_LIMIT))
     systemctl daemon-reload
     systemctl reset-failed voicebox.service 2>/dev/null || true # starts counting anew
-    systemctl restart --no-block voicebox.service
+    systemctl restart --no-block voicebox.service voicebox-shutdown.path
     while [ "$SECONDS" -lt "$ends" ]; do
         sleep 1
         case $(shown ActiveState) in

@@ -10,9 +10,12 @@ import pytest
 
 from voicebox import errors
 from voicebox.errors import AuthError, ConfigError, VoiceboxError
+from voicebox.inputs import SHUT_DOWN
+from voicebox.settings.sealed import PLAIN, PREFIX, SEALED
 
 ROOT = Path(__file__).parent.parent
 UNIT = ROOT / "systemd" / "voicebox.service"
+UNITS = ["voicebox.service", "voicebox-shutdown.path", "voicebox-shutdown.service"]
 PROGRAM = "/opt/voicebox/current/bin/voicebox"
 needs_systemd = pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd-analyze is not installed")
 
@@ -21,19 +24,19 @@ def values(key: str) -> list[str]:
     return re.findall(rf"^{key}=(.*)$", UNIT.read_text(), re.MULTILINE)
 
 
-def analyze(directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run on a copy whose program exists: that the box is not installed here is no fault of the unit."""
-    text = UNIT.read_text()
-    assert PROGRAM in text
-    copy = directory / UNIT.name
-    copy.write_text(text.replace(PROGRAM, "/bin/true"))
-    command = ["systemd-analyze", *arguments, str(copy)]
+def analyze(directory: Path, *arguments: str, also: str = "") -> subprocess.CompletedProcess[str]:
+    """Run on copies whose program exists: that the box is not installed here is no fault of the units."""
+    for unit in map(UNIT.with_name, UNITS):
+        text = unit.read_text()
+        assert unit != UNIT or PROGRAM in text
+        (directory / unit.name).write_text(text.replace(PROGRAM, "/bin/true"))
+    command = ["systemd-analyze", *arguments, *(str(directory / name) for name in (UNIT.name, also) if name)]
     return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
 
 @needs_systemd
-def test_systemd_accepts_the_unit_without_a_word(tmp_path: Path) -> None:
-    done = analyze(tmp_path, "verify", "--man=no")
+def test_systemd_accepts_the_units_without_a_word(tmp_path: Path) -> None:
+    done = analyze(tmp_path, "verify", "--man=no", also="voicebox-shutdown.path")
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
@@ -89,7 +92,17 @@ def test_the_unit_holds_no_secret() -> None:
     """LIKU-05: neither in the environment nor in the command line."""
     assert values("Environment") == values("EnvironmentFile") == []
     assert values("ExecStart") == [f"{PROGRAM} run"]
-    assert values("SetCredential") == ["voicebox:none"]
+    assert values("SetCredential") == ["voicebox:none", "sealed:none"]
+
+
+def test_secrets_are_handed_over_from_where_they_are_stored() -> None:
+    assert values("LoadCredential") == [f"voicebox:/etc/voicebox/{PLAIN}"]
+    assert values("LoadCredentialEncrypted") == [f"{PREFIX.rstrip('_')}:/etc/voicebox/{SEALED}"]
+
+
+def test_the_button_can_switch_the_machine_off() -> None:
+    path = (UNIT.parent / "voicebox-shutdown.path").read_text()
+    assert f"\nPathExists=/run/{values('RuntimeDirectory')[0]}/{SHUT_DOWN}\n" in path
 
 
 def test_exit_codes_are_documented() -> None:

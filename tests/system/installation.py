@@ -1,7 +1,8 @@
 """scripts/install in a fresh Debian, as root: ``python3 -m tests.system.installation STAGE``.
 
 ``unbooted``: no systemd runs, as when a card's image is made. ``booted``: it does. scripts/install-check runs both, one
-after the other, in the same system. Needs nothing but Python. Prints a line for each thing that had to happen.
+after the other, in the same system. ``machine``: in the virtual machine, after a day (scripts/vm-check). Needs nothing
+but Python. Prints a line for each thing that had to happen.
 """
 
 import grp
@@ -17,14 +18,24 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from tests.system.box import (
+    ETC,
+    OPT,
+    STATE,
+    UNIT,
+    as_user,
+    install,
+    run,
+    shown,
+    target,
+    upgrade_to,
+    versions,
+    words,
+)
 from tests.system.report import Report
 from tests.system.snapshot import differences, snapshot, walk
 from tests.system.versions import CRASHES, HANGS, TREE, make, version_of
 
-OPT = Path("/opt/voicebox")
-ETC = Path("/etc/voicebox")
-STATE = Path("/var/lib/voicebox")
-UNIT = "voicebox.service"
 WORK = Path("/check")
 WHEELS = WORK / "wheels"
 SNAPSHOT = WORK / "before.json"
@@ -37,52 +48,6 @@ pin = false
 [lights]
 backend = "none"
 """
-
-Done = subprocess.CompletedProcess[str]
-
-
-def run(*command: str | Path, tree: Path = TREE) -> Done:
-    return subprocess.run([*map(str, command)], cwd=tree, capture_output=True, text=True, timeout=900, check=False)
-
-
-def install(*arguments: str | Path, tree: Path = TREE) -> Done:
-    return run(tree / "scripts" / "install", *arguments, tree=tree)
-
-
-def upgrade_to(tree: Path) -> Done:
-    return install("--wheels", tree / "wheels", tree=tree)
-
-
-def words(done: Done) -> str:
-    """The last line it said, for the report."""
-    lines = (done.stdout + done.stderr).strip().splitlines()
-    return f"status {done.returncode}, {lines[-1] if lines else 'without a word'}"
-
-
-def target(name: str) -> str:
-    link = OPT / name
-    return str(link.readlink()) if link.is_symlink() else "none"
-
-
-def versions() -> list[str]:
-    return sorted(path.name for path in OPT.iterdir() if not path.is_symlink()) if OPT.exists() else []
-
-
-def shown(name: str) -> str:
-    return run("systemctl", "show", f"--property={name}", "--value", UNIT).stdout.strip()
-
-
-def as_user(*command: str) -> Done:
-    return run(
-        "setpriv",
-        "--reuid=voicebox",
-        "--regid=voicebox",
-        "--init-groups",
-        "env",
-        "-i",
-        "PATH=/usr/local/bin:/usr/bin",
-        *command,
-    )
 
 
 class Check:
@@ -221,6 +186,33 @@ class Check:
         seen = f"{state}, {shown('StatusText')}, current -> {target('current')}, versions {versions()}"
         self._check(what, good, seen)
 
+    def secrets(self) -> None:
+        """Stored, sealed where that works, and handed to the service when it starts."""
+        stored = subprocess.run(
+            ["voicebox", "secret", "set", "lira_token"], input="seen nowhere", text=True, check=False
+        )
+        files = [*ETC.glob("credentials*/lira_token")]
+        modes = [f"{path} {stat.S_IMODE(path.stat().st_mode):o}" for path in files]
+        self._check("voicebox secret set", stored.returncode == 0 and len(files) == 1, ", ".join(modes))
+        run("systemctl", "restart", UNIT)
+        self._running("it starts with a secret", OWN)
+        handed = sorted(path.name for path in Path("/run/credentials", UNIT).iterdir())
+        self._check("the service is handed it", any("lira_token" in name for name in handed), ", ".join(handed))
+        answers = run("voicebox", "status")
+        self._check("voicebox status reaches it", answers.returncode == 0, words(answers))
+        files[0].unlink()
+
+    def button(self) -> None:
+        """Of the machine's being switched off only the last step is left out."""
+        override = Path("/etc/systemd/system/voicebox-shutdown.service.d/here.conf")
+        override.parent.mkdir()
+        override.write_text("[Service]\nExecStart=\nExecStart=rm /run/voicebox/shut-down\nExecStart=touch /run/off\n")
+        run("systemctl", "daemon-reload")
+        as_user("touch", "/run/voicebox/shut-down")
+        self._wait(Path("/run/off").exists, 10)
+        self._check("a button can switch the machine off", Path("/run/off").exists(), "the unit for it was started")
+        shutil.rmtree(override.parent)
+
     def again(self) -> None:
         """The same version once more, as after a git pull that did not change its number."""
         settings = (ETC / "conf.d" / "machine.toml").read_text()
@@ -236,13 +228,12 @@ class Check:
         self._check("settings are not overwritten", kept, "as they were")
 
     def upgrade(self) -> None:
+        before = target("current")
         done = upgrade_to(make(WORK / "next", WHEELS, "90.0"))
         self._check("upgrade", done.returncode == 0, words(done))
         self._running("the new version runs", "90.0")
-        good = target("previous") == f"{OWN}-2" and versions() == [f"{OWN}-2", "90.0"]
-        self._check(
-            "the one before is kept, older ones are gone", good, f"previous -> {target('previous')}, {versions()}"
-        )
+        good = target("previous") == before and versions() == sorted([before, "90.0"])
+        self._check("the one before is kept, older ones are gone", good, f"previous -> {before}, {versions()}")
 
     def power_cut(self) -> None:
         """In the midst of it, and a second one meanwhile."""
@@ -270,74 +261,81 @@ class Check:
             time.sleep(0.05)
 
     def crashes(self) -> None:
+        before = target("current")
         begun = time.monotonic()
         done = upgrade_to(make(WORK / "crashes", WHEELS, "92.0", CRASHES))
         took = f"{time.monotonic() - begun:.0f} s"
         told = "broken on purpose" in done.stderr and "version 92.0 was not installed" in done.stderr
-        self._check(
-            "a version that crashes is taken back, and why is said",
-            done.returncode == 1 and told,
-            f"{took}, {words(done)}",
-        )
-        self._running("the old one runs", "91.0")
-        self._check(
-            "of the new one nothing is left",
-            "92.0" not in versions(),
-            f"previous -> {target('previous')}, {versions()}",
-        )
+        good = done.returncode == 1 and told
+        self._check("a version that crashes is taken back, and why is said", good, f"{took}, {words(done)}")
+        self._running("the old one runs", before)
+        left = f"previous -> {target('previous')}, {versions()}"
+        self._check("of the new one nothing is left", "92.0" not in versions(), left)
 
     def hangs(self) -> None:
+        before = target("current")
         tree = make(WORK / "hangs", WHEELS, "93.0", HANGS)
         begun = time.monotonic()
         done = upgrade_to(tree)
         took = time.monotonic() - begun
-        self._check(
-            "a version that is not ready in 90 s is taken back",
-            done.returncode == 1 and took > 90,
-            f"{took:.0f} s, {words(done)}",
-        )
-        self._running("the old one runs", "91.0")
+        good = done.returncode == 1 and took > 90
+        self._check("a version that is not ready in 90 s is taken back", good, f"{took:.0f} s, {words(done)}")
+        self._running("the old one runs", before)
         process = self._begin(tree)
         self._wait(lambda: target("current") == "93.0" and shown("ActiveState") == "activating")
         os.killpg(process.pid, signal.SIGINT)
         status = process.wait(timeout=120)
-        self._running(f"Ctrl-C while it is tried (status {status}): the old one runs", "91.0")
+        self._running(f"Ctrl-C while it is tried (status {status}): the old one runs", before)
 
     def settings(self) -> None:
+        before = target("current")
         file = ETC / "conf.d" / "wrong.toml"
         file.write_text("nonsense = 1\n")
         done = install("--wheels", WHEELS)
         file.unlink()
         told = "does not accept" in done.stderr and "wrong.toml:1" in done.stderr
         self._check("settings the new version does not accept", done.returncode == 1 and told, words(done))
-        self._running("nothing was changed", "91.0")
+        self._running("nothing was changed", before)
 
     def roll_back(self) -> None:
+        later, earlier = target("current"), target("previous")
         done = install("--roll-back")
         self._check("--roll-back", done.returncode == 0, words(done))
-        self._running("the version before runs", "90.0")
+        self._running("the version before runs", earlier)
         done = run("/opt/voicebox/current/tree/scripts/install", "--roll-back")
         self._check("and forth again, by the installed script", done.returncode == 0, words(done))
-        self._running("the later version runs", "91.0")
+        self._running("the later version runs", later)
+
+    def bare(self) -> None:
+        """The virtual machine, in which it has been installed already."""
+        WORK.mkdir()
+        shutil.copytree(TREE / "wheels", WHEELS)
+        run("systemctl", "start", UNIT)
+        self._running("it runs", OWN)
 
     def leave(self) -> None:
         done = run("/opt/voicebox/current/tree/scripts/install", "--uninstall", "--purge")
         self._check("--uninstall --purge, by the installed script", done.returncode == 0, words(done))
         gone = (shown("LoadState"), run("pgrep", "-x", "voicebox").stdout)
         self._check("systemd knows it no more", gone == ("not-found", ""), gone[0])
-        self.nothing_left()
+        names = [path for path in map(Path, ("/etc", "/opt", "/usr/local", "/var", "/run")) for path in walk(path)]
+        left = [str(path) for path in names if "voicebox" in path.name and path != Path("/etc/hostname")]
+        user = run("getent", "passwd", "voicebox").returncode == 0 or run("getent", "group", "voicebox").returncode == 0
+        seen = ", ".join(left) or f"nothing is called so; the user is {'there' if user else 'gone'}"
+        self._check("no file and no user of its name", not left and not user, seen)
 
 
 STAGES = {
-    "unbooted": ["refusals", "packages", "fresh", "purge", "offline"],
-    "booted": ["boots", "again", "upgrade", "power_cut", "crashes", "hangs", "settings", "roll_back", "leave"],
+    "unbooted": "refusals packages fresh purge offline",
+    "booted": "boots secrets button again upgrade power_cut crashes hangs settings roll_back leave nothing_left",
+    "machine": "bare upgrade crashes roll_back leave",
 }
 
 
 def main(stage: str) -> int:
     report = Report()
     check = Check(report)
-    for part in STAGES[stage]:
+    for part in STAGES[stage].split():
         try:
             getattr(check, part)()
         except (OSError, subprocess.SubprocessError, LookupError) as error:
