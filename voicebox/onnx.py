@@ -49,7 +49,7 @@ def open_network(path: Path, purpose: str) -> Network:
 
 def _session(path: Path) -> Network:
     """Small and quiet: no threads of its own, no memory held back."""
-    # From 1.29 on, as soon as it is loaded, it writes an identifier of the machine into the home directory and reports to
+    # From 1.29 on it writes, once loaded, an identifier of the machine into the home directory and reports to
     # its maker. Its own disable_telemetry_events() comes too late for that.
     os.environ["ORT_DISABLE_TELEMETRY"] = "1"
     import onnxruntime  # noqa: PLC0415  # 37 MB that a box without networks need not spend
