@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from voicebox.assets import SOUNDS
+from voicebox.audio.amplifier import Amplifier
 from voicebox.audio.base import CAPTURE_RATE, Backend, Speaker
 from voicebox.audio.devices import check_name
 from voicebox.audio.mixer import Mixer
@@ -140,14 +141,19 @@ def _night(wanted: Nights | None) -> Night | None:
 
 
 def backend(settings: Settings) -> Backend:
-    audio = settings.audio
+    audio, playback = settings.audio, settings.playback
     if audio.backend == "wav":
         from voicebox.audio.wavfile import WavBackend  # noqa: PLC0415  # each box needs only one of the two
 
         return WavBackend(audio.wav_input, audio.wav_output)
     from voicebox.audio.portaudio import PortAudioBackend  # noqa: PLC0415  # as above
 
-    return PortAudioBackend(audio.input, audio.output, input_channel=audio.input_channel)
+    amplifier = Amplifier(
+        pre_silence=playback.pre_silence_ms / 1000,
+        rests=playback.keep_awake == "off",
+        dither=playback.keep_awake == "dither",
+    )
+    return PortAudioBackend(audio.input, audio.output, input_channel=audio.input_channel, amplifier=amplifier)
 
 
 def sounds(settings: Settings, speaker: Speaker, loop: asyncio.AbstractEventLoop) -> Sounds:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from voicebox.audio import pcm as sound
+from voicebox.audio.amplifier import Amplifier
 from voicebox.audio.base import PLAYBACK_RATE, Flushed
 from voicebox.audio.gain import Ramp, amplitude
 from voicebox.audio.timeline import Timeline
@@ -48,10 +49,12 @@ class Playback:
         *,
         clock: Callable[[], float] = time.monotonic,
         wake: Callable[[], None] = lambda: None,
+        amplifier: Amplifier | None = None,
     ) -> None:
         self._drained_at = drained_at
         self._clock = clock
         self._wake = wake
+        self._amplifier = amplifier or Amplifier()
         self._lock = threading.Lock()  # held for microseconds: the card's thread waits for it
         self._rate = PLAYBACK_RATE
         self._timeline = Timeline(PLAYBACK_RATE)
@@ -186,9 +189,10 @@ class Playback:
         """The next ``frames`` samples, the first of which is heard at ``heard_at``; silence where there is nothing.
         None, and ``asleep``, once nothing has been played for ``sleep_after`` seconds: pull no more until woken."""
         with self._lock:
+            self._amplifier.take(frames / self._rate, sound=bool(self._notice or (self._queue and not self._held)))
             pieces, ended = self._take(frames, heard_at)
             self._idle = 0.0 if pieces or self._notice else self._idle + frames / self._rate
-            self.asleep = self._idle > sleep_after
+            self.asleep = self._idle > sleep_after and self._amplifier.rests
             if self.asleep:
                 self._idle = 0.0
                 return None
@@ -244,7 +248,7 @@ class Playback:
     def _take(self, frames: int, heard_at: float) -> tuple[list[bytes], list[tuple[int, float]]]:
         pieces: list[bytes] = []
         ended: list[tuple[int, float]] = []
-        wanted = _WIDTH * (min(frames, self._holding.left) if self._held else frames)
+        wanted = _WIDTH * self._takable(frames)
         while wanted and self._queue:
             segment = self._queue[0]
             piece = segment.pcm[segment.offset : segment.offset + wanted]
@@ -264,6 +268,12 @@ class Playback:
             self._starved = self._awaited
         return pieces, ended
 
+    def _takable(self, frames: int) -> int:
+        """How many of so many samples replies may fill."""
+        if self._amplifier.waking:
+            return 0
+        return min(frames, self._holding.left) if self._held else frames
+
     def _hand_over(self, reply_id: int, count: int, heard_at: float) -> float:
         """Note that the card got these samples; returns when they have been heard."""
         return self._timeline.note(reply_id, count, heard_at, self._clock())
@@ -271,10 +281,10 @@ class Playback:
     def _sounding(self, pcm: bytes) -> sound.Samples:
         """What the card gets of this sound of replies: held or ducked, our own sounds over it, all at our volume."""
         out = self._holding.apply(self._ducking.apply(sound.from_bytes(pcm)))
-        if self._notice:
+        if self._notice and not self._amplifier.waking:
             notice, self._notice = self._notice[: len(pcm)], self._notice[len(pcm) :]
             out = sound.mix(out, sound.from_bytes(notice))
-        return self._volume.apply(out)
+        return self._amplifier.stir(self._volume.apply(out))
 
     def _let_go(self) -> list[tuple[int, float]]:
         """No more hold; returns the ends that were not reported because of it."""

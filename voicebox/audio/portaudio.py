@@ -13,6 +13,7 @@ from contextlib import suppress
 from typing import Any
 
 from voicebox.audio import alsa, devices
+from voicebox.audio.amplifier import Amplifier
 from voicebox.audio.base import BLOCK, CAPTURE_RATE, Block, DeviceInfo, Handlers
 from voicebox.audio.keeper import Keeper
 from voicebox.audio.playback import Playback
@@ -46,8 +47,9 @@ class PortAudioBackend:
         *,
         input_channel: int | None = 0,
         period: float = PERIOD,
+        amplifier: Amplifier | None = None,
     ) -> None:
-        self._playback = Playback(self._drained_at, wake=self._wake)
+        self._playback = Playback(self._drained_at, wake=self._wake, amplifier=amplifier)
         self.speaker = self._playback
         self._mic = Microphone(
             input_name, input_channel, lambda block: self._post(self._deliver, block), self._announce

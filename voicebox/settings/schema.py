@@ -57,6 +57,8 @@ class Audio(Section):
 class Playback(Section):
     lead_ms: Annotated[Annotated[Integer, Field(ge=0, le=2000)] | None, Off] = None
     mixer: str = Field(default="auto", min_length=1)
+    keep_awake: Literal["off", "stream", "dither"] = "off"
+    pre_silence_ms: Integer = Field(default=0, ge=0, le=2000)
 
 
 class WakePhrase(Section):
