@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -194,11 +195,15 @@ def test_replies_come_out_as_they_were_sent_however_they_arrive() -> None:
     assert any("silences within replies" in figure.name and figure.value > 0 for figure in figures)
 
 
-def test_what_a_reply_loses_on_its_way_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
-    def forgetful(self: LeadIn, reply_id: int, pcm: bytes) -> None:
-        play(self, reply_id, pcm[:-2])
-
+@pytest.mark.parametrize(
+    "spoilt",
+    [lambda pcm: pcm[:-2], lambda pcm: pcm + pcm[-2:], lambda pcm: b"\x01\x01" + pcm[2:]],
+    ids=["lost", "doubled", "wrong"],
+)
+def test_what_happens_to_a_reply_on_its_way_is_seen(
+    spoilt: Callable[[bytes], bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
     play = LeadIn.play
-    monkeypatch.setattr(LeadIn, "play", forgetful)
-    lost = _delivery.figures_of("Wi-Fi", 1, _delivery.jitter(0.06), 0.12)[0]
-    assert (lost.ok, lost.value > 100) == (False, True)
+    monkeypatch.setattr(LeadIn, "play", lambda self, reply_id, pcm: play(self, reply_id, spoilt(pcm)))
+    wrong = _delivery.figures_of("Wi-Fi", 1, _delivery.jitter(0.06), 0.12)[0]
+    assert (wrong.ok, wrong.value > 100) == (False, True)

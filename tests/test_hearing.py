@@ -8,14 +8,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.support.house import Ear, living
+from voicebox import parts
 from voicebox.audio.base import BLOCK, Block
 from voicebox.audio.pcm import Samples, to_bytes
 from voicebox.audio.vad import WINDOW, Endpointer
 from voicebox.core.events import Event, SpeechStarted, SpeechStopped
 from voicebox.core.state import Phase, State, Window
 from voicebox.hearing import GateFinder, Hearing, SpeechFinder, UtteranceFinder
-from voicebox.uplink import RING_SECONDS, Uplink
+from voicebox.uplink import RING_SECONDS, Ring, Uplink
 from voicebox.virtualtime import run_virtual
+from voicebox.wake.base import Detection
 
 RING = RING_SECONDS * 16_000
 
@@ -298,3 +301,64 @@ def test_half_an_utterance_of_the_last_conversation_is_not_taken_over() -> None:
 
     found = in_world(UtteranceFinder(Endpointer(Loud())), test).found
     assert [type(event) for event in found] == [SpeechStarted]
+
+
+def test_what_is_cleaned_for_the_service_is_searched_as_it_was_heard() -> None:
+    """The wake word's ring, too, holds what the microphone gave."""
+    searched: list[int] = []
+
+    class Noting:
+        speaking = False
+
+        def begin(self, since: int) -> None:
+            assert since == 0
+
+        def block(self, position: int, samples: Samples) -> list[Event]:
+            assert position == len(searched) * BLOCK
+            searched.append(int(samples[0]))
+            return []
+
+    async def main() -> None:
+        uplink, heard = Uplink(), Ring()
+        hearing = Hearing(
+            uplink, None, Noting(), lambda _: None, asyncio.get_running_loop(), lambda samples: -samples, heard=heard
+        )
+        for number in range(4):
+            hearing.block(Block(number * BLOCK, to_bytes(np.full(BLOCK, number + 1, np.int16))))
+            if number == 1:
+                hearing.follow(State(phase=Phase.LISTENING, window=Window(0)))
+                await asyncio.sleep(0)
+        assert list(uplink.ring.read(0, 4 * BLOCK)[::BLOCK]) == [-1, -2, -3, -4]
+        assert list(heard.read(0, 4 * BLOCK)[::BLOCK]) == [1, 2, 3, 4]
+
+    run_virtual(main())
+    assert searched == [1, 2, 3, 4]
+
+
+def test_a_box_that_cleans_the_sound_still_scores_it_as_it_was_heard(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Silencer:
+        def process(self, samples: Samples) -> Samples:
+            return np.zeros_like(samples)
+
+        def close(self) -> None:
+            pass
+
+    class Noting(Ear):
+        def process(self, samples: Samples) -> list[Detection]:
+            scored.append(samples)
+            return super().process(samples)
+
+    scored: list[Samples] = []
+    monkeypatch.setattr(parts, "front_end", lambda _: Silencer())
+
+    async def main() -> Samples:
+        async with living(detector=Noting()) as house:
+            await house.wake()
+            await asyncio.sleep(1)
+            assert not np.any(house.app.uplink.ring.read(0, 16_000))
+            return house.backend.mic
+
+    mic = run_virtual(main())
+    heard = np.concatenate(scored)
+    assert heard.size > 2 * 16_000
+    assert np.array_equal(heard, mic[: heard.size])

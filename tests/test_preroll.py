@@ -1,17 +1,25 @@
 """No first word lost: what the bench proves over 500 wakes, over a few here; and that its account can tell."""
 
+import asyncio
 from random import Random
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from voicebox.audio.base import BLOCK
+from voicebox.audio.base import BLOCK, CAPTURE_RATE
 from voicebox.bench import preroll
+from voicebox.bench._cold import ColdBox, cold_box, now
 from voicebox.bench._figures import Options
+from voicebox.core.events import SessionLost, SessionReady, WakeDetected
+from voicebox.redial import JUMP_EVERY
 from voicebox.services.base import discover
+from voicebox.uplink import RING_SECONDS, STALE
+from voicebox.virtualtime import run_virtual
 
 Samples = NDArray[np.int16]
+
+CHANCE = Random(1)  # noqa: S311  # delays, not secrets
 
 
 def noise(samples: int) -> Samples:
@@ -31,6 +39,79 @@ def test_the_waits_are_as_long_as_they_are_said_to_be() -> None:
     assert 1.0 < max(tally.waited) < 3.5
     assert len({round(wait, 3) for wait in tally.waited}) == 4
 
+
+# --- what may come between the wake word and the service -----------------------------------------------------------
+
+
+async def woken(box: ColdBox) -> int:
+    """Somebody says the wake word; where the pre-roll begins."""
+    steps = len(box.steps)
+    box.wake()
+    _, event = await box.happened(WakeDetected, steps)
+    assert isinstance(event, WakeDetected)
+    return event.at - box.app.box.state.policy.preroll
+
+
+def heard_from(box: ColdBox, begin: int) -> None:
+    """The service has heard all from there on, but for what is being filled, and nothing else."""
+    received, chunk = box.received, box.app.adapter.capabilities.uplink_chunk
+    assert received.size > box.backend.position - begin - 2 * chunk
+    assert np.array_equal(received, box.backend.mic[begin : begin + received.size])
+
+
+def test_an_outage_longer_than_the_ring_usually_lasts_loses_nothing_if_the_owner_waits_for_it() -> None:
+    async def main() -> None:
+        async with cold_box("lira", CHANCE, VOICEBOX_CONVERSATION__CONNECT_TIMEOUT_S="120") as box:
+            box.service.opens_at = now() + 33
+            begin = await woken(box)
+            await box.happened(SessionLost, 0)
+            await box.happened(SessionReady, 0, within=120)
+            assert box.backend.position - begin > RING_SECONDS * CAPTURE_RATE
+            await asyncio.sleep(1)
+            heard_from(box, begin)
+            assert box.app.uplink.counts.dropped == 0
+
+    run_virtual(main())
+
+
+def test_the_wake_word_again_while_it_redials_goes_on_from_the_first() -> None:
+    async def main() -> None:
+        async with cold_box("lira", CHANCE) as box:
+            box.service.opens_at = now() + 3
+            begin = await woken(box)
+            await box.happened(SessionLost, 0)
+            await asyncio.sleep(JUMP_EVERY)  # from now on somebody who asks again need not wait
+            assert await woken(box) > begin
+            await box.happened(SessionReady, 0)
+            await asyncio.sleep(1)
+            heard_from(box, begin)
+
+    run_virtual(main())
+
+
+def test_a_link_lost_in_the_middle_of_the_pre_roll_repeats_nothing() -> None:
+    """COM-06: what was said to the old connection is stale; the next hears what came after, two seconds of it at most
+    from before it was ready."""
+
+    async def main() -> None:
+        async with cold_box("lira", CHANCE) as box:
+            await woken(box)
+            await box.happened(SessionReady, 0)
+            box.service.break_off()
+            await box.happened(SessionLost, 0)
+            lost = box.backend.position - 2 * BLOCK  # it was noticed a moment later
+            box.forget()
+            await box.happened(SessionReady, len(box.steps))
+            begin = max(lost, box.backend.position - STALE)
+            await asyncio.sleep(1)
+            first = box.backend.mic.tobytes().find(box.received[:64].tobytes()) // 2
+            assert lost <= first < begin + box.app.adapter.capabilities.uplink_chunk
+            heard_from(box, first)
+
+    run_virtual(main())
+
+
+# --- the account ---------------------------------------------------------------------------------------------------
 
 MEANT = noise(16_000)
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from voicebox.audio.base import BLOCK, Block
 from voicebox.core.events import Event, WakeDetected
-from voicebox.uplink import MAX_LAG, STUCK_AFTER, WakeListener
+from voicebox.uplink import MAX_LAG, STUCK_AFTER, Ring, WakeListener
 from voicebox.virtualtime import InlineExecutor, run_virtual
 from voicebox.wake.base import HOP, Detection
 
@@ -32,7 +32,8 @@ class Listening:
         self.events: list[Event] = []
         self.hops: list[NDArray[np.int16] | str] = []
         self._detect = detect
-        self.listener = WakeListener(self, self.events.append, executor or InlineExecutor())
+        self.ring = Ring()
+        self.listener = WakeListener(self, self.events.append, executor or InlineExecutor(), self.ring)
         self.position = 0
 
     def process(self, samples: NDArray[np.int16]) -> list[Detection]:
@@ -49,6 +50,7 @@ class Listening:
     def hear(self, blocks: int, *, size: int = BLOCK, gap: int = 0) -> None:
         self.position += gap
         for _ in range(blocks):
+            self.ring.write(self.position, recorded(self.position, size))
             self.listener.block(Block(self.position, recorded(self.position, size).tobytes()))
             self.position += size
 

@@ -42,7 +42,7 @@ from voicebox.session import Session
 from voicebox.settings import Settings
 from voicebox.showing import Showing
 from voicebox.systemd import Notifier, Watchdog
-from voicebox.uplink import Uplink, WakeListener
+from voicebox.uplink import Ring, WakeListener
 from voicebox.usage import Usage
 from voicebox.volume import Volume
 
@@ -97,7 +97,7 @@ class App:
         self.light.outdated(bool(self.refused))
         for warning in parts.warnings(settings):
             _log.warning("%s", warning)
-        self.uplink = Uplink()
+        self.uplink = parts.uplink(settings)
         self.keepsakes = keepsakes.Keepsakes(state / "keepsakes.json")
         service = await stack.enter_async_context(parts.service(settings, given.simulator, self.keepsakes))
         self.adapter = service.adapter
@@ -117,11 +117,12 @@ class App:
         self.playback = LeadIn(self.backend.speaker, parts.lead(settings, self.adapter), loop)
         self.box.connect(self.session, self.playback, self.backend.capture)
         engine = given.detector or await loop.run_in_executor(executor, parts.detector, settings)
-        self.listener = WakeListener(engine, self.box.dispatch, executor) if engine else None
         front_end = parts.front_end(settings)
         clean = front_end.process if front_end else None
+        heard = Ring() if clean else self.uplink.ring
+        self.listener = WakeListener(engine, self.box.dispatch, executor, heard) if engine else None
         finder, over = parts.finder(self.adapter), parts.finder_over(settings)
-        self.hearing = Hearing(self.uplink, self.listener, finder, self.box.dispatch, loop, clean, over)
+        self.hearing = Hearing(self.uplink, self.listener, finder, self.box.dispatch, loop, clean, over, heard)
         self.sounds = parts.sounds(settings, self.backend.speaker, loop)
         stack.callback(self.sounds.close)
         self.last_reply = LastReply()

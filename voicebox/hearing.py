@@ -10,7 +10,7 @@ from voicebox.audio.pcm import Samples, SpeechGate, from_bytes, to_bytes
 from voicebox.audio.vad import Endpointer, SpeechBegan
 from voicebox.core.events import Event, SpeechStarted, SpeechStopped
 from voicebox.core.state import Phase, State
-from voicebox.uplink import Uplink, WakeListener
+from voicebox.uplink import Ring, Uplink, WakeListener
 
 DEAF_AFTER = 2.0  # seconds without a microphone block
 OPENING = 10.0  # seconds a microphone may take to deliver after it was closed
@@ -93,9 +93,11 @@ class Hearing:
         loop: asyncio.AbstractEventLoop,
         clean: Callable[[Samples], Samples] | None = None,
         over: SpeechFinder | None = None,
+        heard: Ring | None = None,
     ) -> None:
-        """``clean``: what is done to each block before the service hears it. ``over``: finds speech over replies; None:
-        nobody asks."""
+        """``clean``: what is done to each block before the service hears it; ``heard`` then is the ring that keeps what
+        the listener hears. None: it is the uplink's. ``over``: finds speech over replies; None: nobody asks."""
+        self._ring = heard or uplink.ring
         self._clean = clean
         self._uplink = uplink
         self._listener = listener
@@ -117,6 +119,8 @@ class Hearing:
         """The next microphone block."""
         self._last_block = self._loop.time()
         self._uplink.block(self._cleaned(block) if self._clean else block)
+        if self._ring is not self._uplink.ring:
+            self._ring.write(block.position, from_bytes(block.pcm))
         if self._listener is not None:
             self._listener.block(block)
         if self._searching:
@@ -141,7 +145,7 @@ class Hearing:
             since, known = state.window.since, self._since
             self._since = since
             if not self._wanted:  # not now: what it finds would overtake what was just decided
-                begin = self._uplink.ring.end if since is None or since == known else since  # it was open all the time
+                begin = self._ring.end if since is None or since == known else since  # it was open all the time
                 self._loop.call_soon(self._begin, begin)
         self._wanted = wanted
         self._searching = self._searching and wanted
@@ -153,7 +157,7 @@ class Hearing:
     def _overhear(self, state: State) -> None:
         wanted = state.phase is Phase.SPEAKING and not state.muted and not state.written
         if wanted and not self._overhearing and self._over is not None:
-            self._over.begin(self._uplink.ring.end)
+            self._over.begin(self._ring.end)
         self._overhearing = wanted and self._over is not None
 
     def overhear_with(self, over: SpeechFinder | None) -> None:
@@ -193,7 +197,7 @@ class Hearing:
         if not self._wanted:
             return
         self._searching = True
-        ring = self._uplink.ring
+        ring = self._ring
         self._finder.begin(since)
         position = max(since, ring.oldest)
         position += -(position - ring.end) % BLOCK  # so that it ends where the next block begins

@@ -34,6 +34,7 @@ from voicebox.settings.schema import Night as Nights
 from voicebox.sounds.library import Library
 from voicebox.sounds.player import Sounds, Wanted
 from voicebox.systemd import Notifier
+from voicebox.uplink import RING_SECONDS, Uplink
 from voicebox.volume import SOFTWARE, Volume
 from voicebox.wake.base import Detector, Phrase
 
@@ -42,6 +43,10 @@ if TYPE_CHECKING:
     from voicebox.simulator import Simulator
 
 _log = logging.getLogger(__name__)
+
+
+BACKLOG = 5.0
+"""Seconds that a service's limits may take for what was said while it was connecting."""
 
 
 @dataclass
@@ -80,6 +85,12 @@ def policy(settings: Settings, adapter: Adapter) -> Policy:
         stall_timeout=conversation.stall_timeout_s,
         follow_up=conversation.follow_up_s,
     )
+
+
+def uplink(settings: Settings) -> Uplink:
+    """Keeps the first word until the longest wait for the service is over."""
+    longest = settings.conversation.connect_timeout_s + settings.wake.preroll_ms / 1000 + BACKLOG
+    return Uplink(max(RING_SECONDS, longest))
 
 
 def lead(settings: Settings, adapter: Adapter) -> Lead:

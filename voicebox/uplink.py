@@ -5,7 +5,6 @@ copied into queues, so nothing can be sent twice and what was not sent is known 
 """
 
 import asyncio
-from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
@@ -39,7 +38,7 @@ class Mark(Enum):
 class Ring:
     """The last ``capacity`` samples (int16) by position."""
 
-    def __init__(self, capacity: int) -> None:
+    def __init__(self, capacity: int = RING_SECONDS * CAPTURE_RATE) -> None:
         self._samples = np.zeros(capacity, np.int16)
         self.end = 0  # position after the newest sample
 
@@ -77,8 +76,9 @@ class Counts:
 class Uplink:
     """All methods run on the event loop."""
 
-    def __init__(self) -> None:
-        self.ring = Ring(RING_SECONDS * CAPTURE_RATE)
+    def __init__(self, seconds: float = RING_SECONDS) -> None:
+        """``seconds`` are kept: what was said longest ago that a session may still want."""
+        self.ring = Ring(round(seconds * CAPTURE_RATE))
         self.counts = Counts()
         self.available = asyncio.Event()  # something may be there for ``take``
         self._window: Window | None = None
@@ -177,15 +177,15 @@ class Uplink:
 
 
 class WakeListener:
-    """Feeds the wake word engine hop by hop, in a thread of its own, and reports what it hears."""
+    """Feeds the wake word engine hop by hop, in a thread of its own, and reports what it hears. It reads the ring at an
+    offset of its own."""
 
-    def __init__(self, detector: Detector, dispatch: Callable[[Event], None], executor: Executor) -> None:
+    def __init__(self, detector: Detector, dispatch: Callable[[Event], None], executor: Executor, ring: Ring) -> None:
         self._detector = detector
         self._dispatch = dispatch
         self._executor = executor
-        self._hops: deque[tuple[int, NDArray[np.int16]]] = deque()  # (position after the last sample, samples)
-        self._partial: list[NDArray[np.int16]] = []
-        self._partial_length = 0
+        self._ring = ring
+        self._cursor = 0  # next sample to score
         self._expected = 0  # position the next block should have
         self._reset = False
         self._more = asyncio.Event()
@@ -203,40 +203,36 @@ class WakeListener:
         self._reset = True
 
     def block(self, block: Block) -> None:
+        """This block is in the ring now."""
+        end = block.position + len(block.pcm) // 2
         if block.position != self._expected or self.muted:
-            self._start_afresh()
-        self._expected = block.position + len(block.pcm) // 2
-        if self.muted:
-            return
-        self._partial.append(np.frombuffer(block.pcm, np.int16))
-        self._partial_length += len(block.pcm) // 2
-        while self._partial_length >= HOP:
-            self._queue_hop()
-        if len(self._hops) > MAX_LAG:
-            self.skipped += len(self._hops)
-            self._start_afresh()
+            self._start_afresh(end if self.muted else block.position)
+        self._expected = end
+        if self._waiting > MAX_LAG:
+            self.skipped += self._waiting
+            self._start_afresh(end)
+        if self._waiting > 0:
+            self._more.set()
 
-    def _queue_hop(self) -> None:
-        samples = np.concatenate(self._partial)
-        rest = samples[HOP:]
-        self._partial, self._partial_length = [rest], len(rest)
-        self._hops.append((self._expected - len(rest), samples[:HOP]))
-        self._more.set()
+    @property
+    def _waiting(self) -> int:
+        """Whole hops that were not scored yet."""
+        return (self._expected - self._cursor) // HOP
 
-    def _start_afresh(self) -> None:
+    def _start_afresh(self, position: int) -> None:
         """After a gap nothing of before may count."""
-        self._hops.clear()
-        self._partial, self._partial_length = [], 0
+        self._cursor = position
         self._reset = True
 
     async def run(self) -> None:
         """Score for ever."""
         loop = asyncio.get_running_loop()
         while True:
-            while not self._hops:
+            while self._waiting <= 0:
                 self._more.clear()
                 await self._more.wait()
-            position, samples = self._hops.popleft()
+            samples = self._ring.read(self._cursor, HOP)
+            self._cursor = position = self._cursor + HOP
             if self._reset:
                 self._reset = False
                 self._detector.reset()

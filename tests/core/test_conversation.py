@@ -67,7 +67,7 @@ def test_a_session_that_cannot_be_had_in_time_is_given_up_and_shown() -> None:
     story = Story(wake(), PHASE_TIMER)
     assert (story.phase, story.state.fault) == (Phase.IDLE, Fault.OFFLINE)
     assert story.told(CloseSession)
-    assert scene(story.state) is Scene.TROUBLE
+    assert scene(story.state) is Scene.OFFLINE
 
 
 def test_a_session_that_comes_up_or_breaks_after_everybody_left_is_closed() -> None:
@@ -136,9 +136,17 @@ def test_more_to_say_after_a_release_while_connecting_is_heard_as_well(again: li
 
 @pytest.mark.parametrize("before", [(), (SessionReady(),)], ids=["connecting", "listening"])
 def test_a_hold_begins_before_the_press_also_where_speech_has_opened_the_window(before: tuple[Event, ...]) -> None:
-    story = Story(ButtonPressed(AT), *before, SpeechStarted(AT + 2_000), policy=replace(POLICY, endpointing=True))
-    assert story.window == Window(AT + 2_000 - POLICY.speech_preroll)
+    story = Story(ButtonPressed(AT), *before, SpeechStarted(AT + 10_000), policy=replace(POLICY, endpointing=True))
+    assert story.window == Window(AT + 10_000 - POLICY.speech_preroll)
     assert story.then(ButtonHeld(AT)).window == Window(AT - POLICY.press_preroll)
+
+
+@pytest.mark.parametrize(("later", "since"), [(2_000, 0), (8_000, 0), (8_001, 8_001)])
+def test_speech_soon_after_a_press_is_sent_from_before_the_press(later: int, since: int) -> None:
+    """What is sent before the press is known to be a hold belongs to the hold."""
+    speech = SpeechStarted(AT - POLICY.press_preroll + later + POLICY.speech_preroll)
+    story = Story(ButtonPressed(AT), speech, policy=replace(POLICY, endpointing=True))
+    assert story.window == Window(AT - POLICY.press_preroll + since)
 
 
 def test_a_hold_cuts_nothing_off_a_window_that_has_been_open_for_longer() -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
 from urllib.parse import urlsplit
+from weakref import WeakSet
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,6 +62,8 @@ class Distant(Simulator):
         self._chance = chance
         self._longest = LONGEST / CONNECTIONS.get(service, 1)
         self._passing: set[asyncio.Task[None]] = set()
+        self._inner: WeakSet[asyncio.StreamWriter] = WeakSet()
+        self.opens_at = 0.0  # loop time before which it turns everybody away
 
     async def start(self) -> str:
         url = urlsplit(await super().start())
@@ -76,9 +79,18 @@ class Distant(Simulator):
             task.cancel()
         await super().stop()
 
+    def break_off(self) -> None:
+        """Everybody inside is cut off without a word."""
+        for writer in self._inner:
+            writer.transport.abort()
+
     async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if now() < self.opens_at:
+            writer.close()
+            return
         await asyncio.sleep(self._chance.uniform(0.0, self._longest))
         inner_reader, inner_writer = await asyncio.open_connection(*self._inside)
+        self._inner.add(inner_writer)
         both = [asyncio.ensure_future(_pour(*way)) for way in ((reader, inner_writer), (inner_reader, writer))]
         self._passing.update(both)
         await asyncio.wait(both)
@@ -97,25 +109,25 @@ class ColdBox:
     """``steps`` are the core's, with their loop time."""
 
     def __init__(self, app: App, backend: WavBackend, ear: Ear, service: Distant) -> None:
-        self.app, self.backend, self._service, self._ear = app, backend, service, ear
+        self.app, self.backend, self.service, self._ear = app, backend, service, ear
         self.steps: list[tuple[float, Step]] = []
         app.box.observers.append(lambda step: self.steps.append((now(), step)))
 
     @property
     def wire(self) -> Memory:
         """What passed over the newest connection."""
-        return self._service.connections[-1]
+        return self.service.connections[-1]
 
     @property
     def received(self) -> NDArray[np.int16]:
         """What the service got of the microphone, at 16 kHz."""
-        if not self._service.connections:
+        if not self.service.connections:
             return np.zeros(0, np.int16)
         return np.frombuffer(bytes(self.wire.received_pcm), np.int16)
 
-    async def happened(self, kind: type[Event], since: int) -> tuple[float, Event]:
+    async def happened(self, kind: type[Event], since: int, within: float = 30.0) -> tuple[float, Event]:
         """When the first event of this kind after the first ``since`` steps was, and it. Raises TimeoutError."""
-        async with asyncio.timeout(30.0):
+        async with asyncio.timeout(within):
             while True:
                 for at, step in self.steps[since:]:
                     if isinstance(step.event, kind):
@@ -128,12 +140,13 @@ class ColdBox:
 
     def forget(self) -> None:
         """What the service received of the conversations so far."""
-        self._service.connections.clear()
+        self.service.connections.clear()
 
 
 @asynccontextmanager
-async def cold_box(service: str, chance: Random) -> AsyncIterator[ColdBox]:
-    """A full-duplex box at work for two seconds already, in virtual time."""
+async def cold_box(service: str, chance: Random, **chosen: str) -> AsyncIterator[ColdBox]:
+    """A full-duplex box at work for two seconds already, in virtual time; with other settings where ``chosen``, each
+    named as in the environment."""
     with TemporaryDirectory() as home:
         environ = {
             "STATE_DIRECTORY": home,
@@ -142,6 +155,7 @@ async def cold_box(service: str, chance: Random) -> AsyncIterator[ColdBox]:
             "VOICEBOX_AUDIO__DUPLEX": "full",
             "VOICEBOX_SIMULATOR__BRAIN": "talker",
             "VOICEBOX_BUTTON__PIN": "false",
+            **chosen,
         }
         backend, ear, simulator = WavBackend(noise=_NOISE), Ear(), Distant(service, chance)
         parts = Parts(backend, NullLight(), InlineExecutor(), Notifier({}), ear, simulator, environ)

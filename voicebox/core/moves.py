@@ -67,10 +67,12 @@ def open_window(state: State, since: int | None) -> Window | None:
 
 
 def speech_window(state: State, at: int) -> Window | None:
-    """The window that speech beginning at ``at`` opens, if one is armed."""
+    """The window that speech beginning at ``at`` opens, if one is armed. Where it may begin only a little earlier it
+    does: a press may yet become a hold, and all of that belongs to it."""
     if state.window is None or not state.window.armed:
         return state.window
-    return Window(max(state.window.since or 0, at))
+    since = state.window.since or 0
+    return Window(since if at - since <= state.policy.near else at)
 
 
 def held_window(state: State, at: int) -> Window | None:

@@ -50,6 +50,7 @@ class Policy:
     press_preroll: int = 4_800  # … from before a button press
     release_tail: int = 3_200  # … from after its release
     speech_preroll: int = 4_800  # … from before speech that opens the window
+    near: int = 8_000  # … and so much more where the window then begins where it may
     connect_timeout: float = 15.0
     listen_timeout: float = 10.0
     utterance_timeout: float = 60.0
