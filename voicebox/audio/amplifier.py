@@ -29,7 +29,7 @@ class Amplifier:
             self._left = self._pre_silence
         self._quiet = 0.0 if sound else self._quiet + seconds
         self.waking = sound and self._left > 1e-6  # rather one period too much than a part of one too little
-        self._left -= seconds if self.waking else 0.0
+        self._left -= seconds
 
     def stir(self, out: Samples) -> Samples:
         """The same, or dither in place of silence."""
