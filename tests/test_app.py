@@ -14,7 +14,7 @@ from tests.support.gpio import no_pins
 from tests.support.house import NO_FILE, House, Systemd, living, now
 from tests.support.session import TOKEN, websocket, welcome
 from voicebox import app as app_module
-from voicebox import parts, settings
+from voicebox import inputs, parts, settings
 from voicebox.audio.base import Handlers
 from voicebox.audio.wavfile import WavBackend
 from voicebox.core.events import MuteChanged
@@ -229,10 +229,10 @@ def test_a_missing_light_and_button_are_said_once_and_the_box_works_on(
         raise DeviceError("no GPIO chip here")
 
     def no_button(*_: object, **__: object) -> None:
-        raise DeviceError("no GPIO chip there")
+        raise DeviceError("no GPIO chip for the button")
 
     monkeypatch.setattr(parts, "open_light", open_light)
-    monkeypatch.setattr(parts, "Button", no_button)
+    monkeypatch.setattr(inputs, "Button", no_button)
     options = {"VOICEBOX_LIGHTS__BACKEND": "gpio", "VOICEBOX_BUTTON__PIN": "17"}
 
     async def main() -> None:

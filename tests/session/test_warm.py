@@ -20,7 +20,11 @@ from voicebox.simulator import Simulator
 from voicebox.virtualtime import run_virtual
 
 WARM = 20.0
-OPTIONS = {"VOICEBOX_SESSION__KEEP_WARM_S": str(WARM), "VOICEBOX_CONVERSATION__LISTEN_TIMEOUT_S": "2"}
+OPTIONS = {
+    "VOICEBOX_SESSION__KEEP_WARM_S": str(WARM),
+    "VOICEBOX_CONVERSATION__LISTEN_TIMEOUT_S": "2",
+    "VOICEBOX_CONVERSATION__FOLLOW_UP_S": "2",
+}
 
 
 @asynccontextmanager
