@@ -28,6 +28,14 @@ ctl.!default {{ type pulse server "{server}" }}
 """
 
 
+_RATES = {"speaker": SPEAKER_RATE, "mic": MIC_RATE}
+
+
+def _sink(name: str) -> tuple[str, str]:
+    """(module, its options)"""
+    return "module-null-sink", f"norewinds=1 sink_name={name} format=s16le channels=1 rate={_RATES[name]}"
+
+
 def available() -> bool:
     """Whether this machine has the programs (Debian: pulseaudio, pulseaudio-utils, libasound2-plugins)."""
     return all(shutil.which(program) for program in ("pulseaudio", "parec", "pacat", "pactl"))
@@ -64,8 +72,7 @@ class PulseServer:
         """Start the daemon (again) and wait until it answers."""
         modules = [
             f"module-native-protocol-unix auth-anonymous=1 socket={self.directory / 'native'}",
-            f"module-null-sink norewinds=1 sink_name=speaker format=s16le channels=1 rate={SPEAKER_RATE}",
-            f"module-null-sink norewinds=1 sink_name=mic format=s16le channels=1 rate={MIC_RATE}",
+            *(f"{kind} {options}" for kind, options in map(_sink, _RATES)),
         ]
         command = ["setpriv", "--pdeathsig", "KILL", "--"]  # it ends with us, even if we are killed
         command += ["pulseaudio", "-n", "--daemonize=no", "--exit-idle-time=-1", "--use-pid-file=no", "--realtime=yes"]
@@ -97,6 +104,24 @@ class PulseServer:
         return subprocess.run(
             ["pactl", *arguments], env={**os.environ, **self.env}, capture_output=True, check=False, timeout=10
         )
+
+    def unplug(self) -> None:
+        """Take microphone and speaker away. Both: of one alone PulseAudio would move the streams to the other."""
+        self.control("unload-module", "module-null-sink")
+
+    def plug_in(self) -> None:
+        """Bring them back."""
+        for kind, options in map(_sink, _RATES):
+            self.control("load-module", kind, *options.split())
+
+    def suspend(self) -> None:
+        """The daemon stops where it is: whoever asks it anything waits."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
 
     def records(self, source: str) -> bool:
         """Whether some program has this source open."""

@@ -1,0 +1,124 @@
+"""Cards that are pulled and plugged in again in the middle of everything, and one that hangs."""
+
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.e2e.conftest import Say
+from tests.support import pulse as pulse_support
+from tests.support.daemon import Daemon
+from tests.support.hearing import find
+from tests.support.lira import Lira
+from tests.support.long import LONG
+from tests.support.pulse import SPEAKER_RATE, PulseServer
+from tests.support.speech import say as spoken
+from tests.support.vendor import sent_by
+
+QUESTION = spoken("what time is it?")
+CYCLES = 20 if LONG else 3
+TOLD_WITHIN = 2.0
+BACK_WITHIN = 7.0  # seconds: the longest pause between two attempts, and the sound server's own time
+MOST_MORE_MEMORY = 4_000_000  # bytes
+
+
+@pytest.fixture(scope="module")
+def pulse() -> Iterator[PulseServer]:
+    """Of our own: nobody else is to miss its cards."""
+    if not pulse_support.available():
+        pytest.skip("needs PulseAudio: apt-get install pulseaudio pulseaudio-utils libasound2-plugins")
+    with PulseServer() as server:
+        yield server
+
+
+def holds(box: Daemon) -> tuple[int, int]:
+    """(files, threads) of the process."""
+    files, threads = (len(os.listdir(f"/proc/{box.process.pid}/{what}")) for what in ("fd", "task"))  # noqa: PTH208
+    return files, threads
+
+
+def memory(box: Daemon) -> int:
+    """Resident bytes of the process."""
+    pages = int(Path(f"/proc/{box.process.pid}/statm").read_text("ascii").split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+class TestReplug:
+    CONFIG = "wake.enabled = false"
+    PINS = True
+    ANSWERS = ("answer",)
+
+    def idle(self, box: Daemon, _: Say) -> None:
+        box.idle()
+
+    def listening(self, box: Daemon, _: Say) -> None:
+        box.tap()
+        box.expect("→ listening")
+
+    def speaking(self, box: Daemon, say: Say) -> None:
+        box.tap()
+        box.expect("→ listening")
+        say(QUESTION)
+        box.expect("→ speaking")
+
+    def replug(self, box: Daemon, pulse: PulseServer) -> tuple[float, float]:
+        """Seconds until the loss was told, and from the return of the card until it is all over."""
+        pulled = time.monotonic()
+        pulse.unplug()
+        told = box.expect("^no (microphone|speaker): ").moment - pulled
+        box.idle()
+        plugged = time.monotonic()
+        pulse.plug_in()
+        return told, box.expect("^fault is over").moment - plugged
+
+    def test_it_recovers_by_itself_every_time(self, box: Daemon, lira: Lira, pulse: PulseServer, say: Say) -> None:
+        before, seen = (holds(box), memory(box)), []
+        for cycle in range(CYCLES):
+            (self.idle, self.listening, self.speaking)[cycle % 3](box, say)
+            seen.append(self.replug(box, pulse))
+            if cycle == 2:  # once everything has happened, it has all the memory it will ever need
+                before = holds(box), memory(box)
+        self.converses(box, lira, pulse, say)
+        told, back = (max(column) for column in zip(*seen, strict=True))
+        more = memory(box) - before[1]
+        print(f"{CYCLES} times: told after {told:.2f} s at most, over after {back:.2f} s at most, {more} bytes more")
+        assert told <= TOLD_WITHIN, seen
+        assert back <= BACK_WITHIN, seen
+        assert all(now <= then for now, then in zip(holds(box), before[0], strict=True)), (holds(box), before)
+        assert more <= MOST_MORE_MEMORY
+        assert not box.said("Traceback")
+        assert box.process.poll() is None
+
+    def converses(self, box: Daemon, lira: Lira, pulse: PulseServer, say: Say) -> None:
+        """A question is answered, and the answer is heard."""
+        with pulse.record() as speaker:
+            self.speaking(box, say)
+            speaker.wait_for(len(speaker.samples) + SPEAKER_RATE, timeout=20)
+            sent = sent_by(lira.last, 1)
+            piece = sent[np.flatnonzero(sent)[0] :][: SPEAKER_RATE // 50]
+            assert find(piece, speaker.samples) >= 0
+        box.tap()
+        box.tap()
+        box.idle()
+
+
+class TestHanging:
+    def test_a_card_that_hangs_holds_up_no_stop(self, pulse: PulseServer, lira: Lira, tmp_path: Path) -> None:
+        config = f'service = "lira"\nwake.enabled = false\n{lira.config}'
+        with Daemon(tmp_path, config, environ=pulse.env, secrets=lira.secrets, pins=True) as box:
+            box.ready()
+            box.tap()
+            box.expect("→ listening")
+            hung = time.monotonic()
+            pulse.suspend()
+            try:
+                assert box.expect("^no microphone: .* has gone silent").moment - hung <= TOLD_WITHIN
+                asked = time.monotonic()
+                box.terminate()
+                assert box.wait(2) == 0
+                assert time.monotonic() - asked <= 2.0
+            finally:
+                pulse.resume()
