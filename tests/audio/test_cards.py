@@ -218,6 +218,25 @@ def test_a_speaker_that_slept_while_its_card_was_away_plays_the_next_reply_whole
     in_box(monkeypatch, test)
 
 
+@pytest.mark.parametrize(("name", "opened"), [("box speaker (hw:7,0)", 1), ("box speaker", 2)])
+def test_a_sleeping_speaker_is_started_again_only_where_its_card_is_known_to_be_there(
+    name: str, opened: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """PortAudio's start never returns where the card is gone: what cannot be known to be there is opened anew."""
+    monkeypatch.setattr(streams, "_SLEEP_AFTER", 0.1)
+    monkeypatch.setattr(streams, "_CARDS", tmp_path)
+    (tmp_path / "card7").mkdir()
+
+    async def test(box: Box) -> None:
+        await box.works()
+        await box.sleeps()
+        await box.plays()
+        assert box.speaker.opened == opened
+        assert box.lost == []
+
+    in_box(monkeypatch, test, lambda box: setattr(box.speaker, "name", name))
+
+
 def test_a_sleeping_speaker_that_is_unplugged_is_missed_at_once(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

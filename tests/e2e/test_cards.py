@@ -65,14 +65,18 @@ class TestReplug:
         box.expect("→ speaking")
 
     def replug(self, box: Daemon, pulse: PulseServer) -> tuple[float, float]:
-        """Seconds until the loss was told, and from the return of the card until it is all over."""
-        pulled = time.monotonic()
+        """Seconds until the loss was told, and from the return of the cards until all works again."""
+        pulled, story = time.monotonic(), len(box.lines)
         pulse.unplug()
-        told = box.expect("^no (microphone|speaker): ").moment - pulled
+        told = box.expect("^DeviceLost.*MICROPHONE").moment - pulled
         box.idle()
         plugged = time.monotonic()
         pulse.plug_in()
-        return told, box.expect("^fault is over").moment - plugged
+        back = box.expect("^DeviceReady.*MICROPHONE").moment
+        lost, found = (box.said(f"^Device{what}.*SPEAKER") for what in ("Lost", "Ready"))
+        if lost and lost[-1].moment >= max(found[-1].moment, box.lines[story - 1].moment):
+            back = max(back, box.expect("^DeviceReady.*SPEAKER").moment)
+        return told, back - plugged
 
     def test_it_recovers_by_itself_every_time(self, box: Daemon, lira: Lira, pulse: PulseServer, say: Say) -> None:
         before, seen = (holds(box), memory(box)), []

@@ -138,8 +138,11 @@ class Stream:
             self._on_first(self.kind)
 
     def restart(self) -> None:
-        """Wake a stream that has ended itself. Raises OSError."""
+        """Wake a stream that has ended itself. Raises OSError where it has to be opened anew: PortAudio's start never
+        returns if the card is gone, and of a sound server's cards nobody but an opening knows."""
         self.restart_wanted = False
+        if self._node is None or not self._node.exists():
+            raise OSError("its card may be gone")
         self.grant_grace()
         with alsa.quiet():
             self._stream.stop_stream()
