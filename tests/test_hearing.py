@@ -50,20 +50,20 @@ def value(position: int) -> int:
 class World:
     """A Hearing with a microphone whose samples tell their own position."""
 
-    def __init__(self, finder: SpeechFinder) -> None:
+    def __init__(self, finder: SpeechFinder, over: SpeechFinder | None = None) -> None:
         self.found: list[Event] = []
         self.uplink = Uplink()
         self.position = 0
         self.state = State()
-        self.hearing = Hearing(self.uplink, None, finder, self.dispatch, asyncio.get_running_loop())
+        self.hearing = Hearing(self.uplink, None, finder, self.dispatch, asyncio.get_running_loop(), over=over)
 
     def dispatch(self, event: Event) -> None:
         self.found.append(event)
         if isinstance(event, SpeechStopped):  # as the core does
             self.decide(Phase.THINKING)
 
-    def decide(self, phase: Phase, window: Window | None = None) -> None:
-        self.state = State(phase=phase, window=window)
+    def decide(self, phase: Phase, window: Window | None = None, *, muted: bool = False, written: bool = False) -> None:
+        self.state = State(phase=phase, window=window, muted=muted, written=written)
         self.hearing.follow(self.state)
 
     def listen(self, since: int | None) -> None:
@@ -82,9 +82,9 @@ class World:
             self.position += BLOCK
 
 
-def in_world(finder: SpeechFinder, test: Callable[[World], Awaitable[None]]) -> World:
+def in_world(finder: SpeechFinder, test: Callable[[World], Awaitable[None]], over: SpeechFinder | None = None) -> World:
     async def main() -> World:
-        world = World(finder)
+        world = World(finder, over)
         await test(world)
         await asyncio.sleep(0)
         return world
@@ -216,6 +216,75 @@ def test_somebody_speaks_only_while_the_box_listens() -> None:
         assert world.hearing.speaking
 
     in_world(script, test)
+
+
+def test_a_window_that_stayed_open_over_a_reply_is_searched_on_from_where_it_ended() -> None:
+    """What was said before the reply is known, and the reply itself is nobody's speech."""
+    script = Script()
+
+    async def test(world: World) -> None:
+        world.listen(0)
+        await asyncio.sleep(0)
+        world.hear(5)
+        world.decide(Phase.SPEAKING, Window(0, armed=True))
+        world.hear(50)
+        world.listen(0)
+        await asyncio.sleep(0)
+        world.hear(2)
+
+    in_world(script, test)
+    assert script.begun == [0, 55 * BLOCK]
+    assert script.searched == list(range(55 * BLOCK, 57 * BLOCK))
+
+
+def test_over_a_reply_another_finder_searches_from_its_beginning_to_its_end() -> None:
+    script, over = Script(), Script()
+    over.finds = {12 * BLOCK: SpeechStarted(12 * BLOCK)}
+
+    async def test(world: World) -> None:
+        world.listen(0)
+        await asyncio.sleep(0)
+        world.hear(10)
+        for phase in (Phase.SPEAKING, Phase.SPEAKING):
+            world.decide(phase)
+            world.hear(5)
+        world.decide(Phase.LISTENING, Window(None))
+        await asyncio.sleep(0)
+        world.hear(5)
+
+    world = in_world(script, test, over)
+    assert over.begun == [10 * BLOCK]  # once, though the core decided more than once meanwhile
+    assert over.searched == list(range(10 * BLOCK, 20 * BLOCK))
+    assert script.searched == list(range(20 * BLOCK, 25 * BLOCK))
+    assert world.found == [SpeechStarted(12 * BLOCK)]
+
+
+@pytest.mark.parametrize(("muted", "written"), [(True, False), (False, True)])
+def test_nobody_is_overheard_who_was_not_asked(muted: bool, written: bool) -> None:
+    over = Script()
+
+    async def test(world: World) -> None:
+        world.decide(Phase.SPEAKING, muted=muted, written=written)
+        world.hear(5)
+
+    in_world(Script(), test, over)
+    assert over.searched == []
+
+
+def test_a_finder_that_is_exchanged_searches_at_once() -> None:
+    first, second = Script(), Script()
+
+    async def test(world: World) -> None:
+        world.decide(Phase.SPEAKING)
+        world.hear(5)
+        world.hearing.overhear_with(second)
+        world.hear(5)
+        world.hearing.overhear_with(None)
+        world.hear(5)
+
+    in_world(Script(), test, first)
+    assert first.searched == list(range(5 * BLOCK))
+    assert second.searched == list(range(5 * BLOCK, 10 * BLOCK))
 
 
 # --- the finders ---------------------------------------------------------------------------------------------------

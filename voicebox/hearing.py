@@ -158,11 +158,13 @@ class Hearing:
         wanted = state.phase is Phase.SPEAKING and not state.muted and not state.written
         if wanted and not self._overhearing and self._over is not None:
             self._over.begin(self._ring.end)
-        self._overhearing = wanted and self._over is not None
+        self._overhearing = wanted
 
     def overhear_with(self, over: SpeechFinder | None) -> None:
-        """From the next reply on, this finds speech over it."""
-        self._over, self._overhearing = over, False
+        """From now on this finds speech over replies."""
+        self._over = over
+        if over is not None:
+            over.begin(self._ring.end)
 
     def opened(self) -> None:
         """The devices are open, or known to be missing: deafness counts from here."""

@@ -63,6 +63,19 @@ WRONG = [
     ('lights.night = {start = "07:00"}', "1: lights.night begins when it ends"),
     ("toy.metting_id = 'x'", "1: toy.metting_id is unknown; did you mean meeting_id?"),
     ("toy.url = 3", "1: toy.url = 3 is not allowed; it takes text in double quotes"),
+    (
+        'interruption.by = ["sever"]',
+        '1: interruption.by[1] = "sever" is not allowed; it takes a list of any length, each',
+    ),
+    ("conversation.follow_up_s = -1", "1: conversation.follow_up_s = -1 is not allowed; it takes a number from 0 to 6"),
+    (
+        "[button]\nhold_ms = 500\nmax_hold_s = 0.3",
+        "3: button.max_hold_s = 0.3 is over before a press counts as a hold (button.hold_ms = 500); make it longer",
+    ),
+    (
+        "button.max_hold_s = 0.4",
+        "1: button.max_hold_s = 0.4 is over before a press counts as a hold (button.hold_ms = 400); make it longer",
+    ),
     # syntax
     ("[audio]\nbackend = alsa", "2:11: this is no TOML value (text stands in double quotes"),
     ("[audio]\nbackend 3", "2:9: a key is followed by = and its value"),
@@ -163,6 +176,20 @@ def test_all_pins_in_use_are_known_with_the_place_that_names_them(box: Box) -> N
         (11, apa102),
         (19, f"{box.file}:2: button.pin"),
     ]
+
+
+def test_speech_that_may_be_the_boxs_own_is_warned_of(box: Box) -> None:
+    box.write('interruption.by = ["server", "speech"]')
+    (warning,) = settings.warnings(box.load())
+    assert warning.startswith(f'{box.file}:1: interruption.by has "speech": the box may take its own answers')
+    box.write('interruption.by = ["server", "speech"]\naudio.duplex = "full"')
+    assert settings.warnings(box.load()) == []
+
+
+def test_a_hold_that_is_wrong_by_itself_is_told_once(box: Box) -> None:
+    box.write('button.max_hold_s = "long"')
+    (problem,) = box.problems()
+    assert "is not allowed" in problem
 
 
 def test_check_tells_problems_secrets_and_what_hooks_find(box: Box) -> None:
