@@ -12,6 +12,8 @@ from tests.support.daemon import Daemon
 from tests.support.house import NO_FILE, House, living
 from voicebox import reload, settings, statefile
 from voicebox.control import ask, socket_path
+from voicebox.core.commands import Flush
+from voicebox.core.events import Source
 from voicebox.core.state import Phase
 from voicebox.errors import ConfigError, VoiceboxError
 from voicebox.reload import FILE, Reloader, last_good
@@ -51,6 +53,22 @@ def test_deadlines_change_in_the_middle_of_a_conversation() -> None:
             assert house.app.successor is None
             await house.until_phase(Phase.IDLE, 120)
         assert house.heard(1).size > 24_000  # and the reply went on
+
+    run_virtual(main())
+
+
+def test_who_may_interrupt_changes_in_the_middle_of_a_reply_with_what_it_takes_to_hear_them() -> None:
+    async def main() -> None:
+        async with reloading() as (house, environ):
+            await house.ask()
+            await asyncio.sleep(1)
+            environ["VOICEBOX_INTERRUPTION__BY"] = '["speech"]'
+            assert await reload_now(house) == "changed: interruption; in effect now"
+            await asyncio.sleep(1)
+            house.say("cut_in")
+            await house.until_phase(Phase.LISTENING)
+            cuts = [command.source for command in house.steps[-1][1].commands if isinstance(command, Flush)]
+            assert cuts == [Source.SPEECH]
 
     run_virtual(main())
 

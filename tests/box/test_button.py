@@ -123,3 +123,25 @@ def test_a_pause_while_the_button_is_held_does_not_let_the_service_talk(finger: 
             return house
 
     run_virtual(main())
+
+
+@pytest.mark.parametrize("hold_for", [0.15, 1.5])
+def test_a_button_that_may_not_cut_leaves_the_reply_and_the_conversation_alone(finger: Finger, hold_for: float) -> None:
+    async def main() -> House:
+        options = {"VOICEBOX_BUTTON__PIN": str(PIN), "VOICEBOX_INTERRUPTION__BY": '["server", "wake_word"]'}
+        async with living(options=options, duplex="half") as house:
+            await tap(finger)
+            house.say()
+            await house.until_phase(Phase.SPEAKING)
+            await asyncio.sleep(2)
+            finger.press()
+            await asyncio.sleep(hold_for)
+            finger.release()
+            await house.until_phase(Phase.LISTENING)
+            await tap(finger)
+            assert house.phases[-2:] == [Phase.LISTENING, Phase.IDLE]  # here it has its usual meaning
+            return house
+
+    house = run_virtual(main())
+    assert house.cuts == []
+    assert house.heard(1).tobytes() == bytes(house.wire.sent_pcm[1])
