@@ -61,7 +61,9 @@ HELD = (*SPEAKING, SpeechStarted(LATER))
 # --- who may ---------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("event", [wake(LATER), ButtonPressed(LATER), ButtonHeld(LATER), Interrupted(0)])
+@pytest.mark.parametrize(
+    "event", [wake(LATER), ButtonPressed(LATER), ButtonTapped(LATER), ButtonHeld(LATER), Interrupted(0)]
+)
 def test_who_may_not_cut_changes_nothing_that_is_heard(event: Event) -> None:
     story = Story(*SPEAKING, event, policy=NOBODY)
     assert story.phase is Phase.SPEAKING
