@@ -97,9 +97,7 @@ def _successors(model: Model) -> Iterator[tuple[Event | None, Model]]:
 
 KINDS: dict[str, Policy] = {
     "half": Policy(),
-    "full": Policy(full_duplex=True),
     "half, whole utterances": Policy(endpointing=True),
-    "full, whole utterances": Policy(full_duplex=True, endpointing=True),
     "speech cuts, half": Policy(interrupted_by=frozenset({Source.SERVER, Source.SPEECH})),
     "speech cuts, full, whole utterances": Policy(
         full_duplex=True, endpointing=True, interrupted_by=frozenset({Source.SPEECH})
@@ -110,7 +108,8 @@ KINDS: dict[str, Policy] = {
     ),
     "ducks, full, whole utterances": Policy(full_duplex=True, duck=True, endpointing=True),
 }
-"""Every setting that makes a difference, on and off; and what belongs together, together."""
+"""Every setting that makes a difference, on and off; and what belongs together, together. Who may cut, or speaks over, a
+reply adds states and takes none away."""
 
 kinds = pytest.mark.parametrize("kind", KINDS)
 

@@ -3,7 +3,7 @@
 import tomllib
 from typing import Any
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from voicebox.settings.text import line_numbers, to_toml
@@ -13,6 +13,7 @@ SCALARS = st.one_of(st.integers(-99, 99), st.booleans(), st.text("a \"\\#[]{},=\
 VALUES = st.recursive(SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=3))
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.tuples(KEYS, st.lists(st.tuples(KEYS, VALUES), unique_by=lambda pair: pair[0])), unique_by=lambda s: s[0]
