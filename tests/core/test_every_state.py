@@ -24,6 +24,7 @@ from voicebox.core.events import (
     DeviceLost,
     DeviceReady,
     Event,
+    HangUp,
     Interrupted,
     MuteChanged,
     ReplyAudio,
@@ -60,6 +61,7 @@ EVENTS: tuple[Event, ...] = (
     SpeechStopped(AT),
     TextAsked("hello"),
     StopRequested(),
+    HangUp(),
     MuteChanged(muted=True),
     MuteChanged(muted=False),
     *(DeviceLost(device, "gone") for device in Device),
@@ -108,8 +110,8 @@ KINDS: dict[str, Policy] = {
     ),
     "ducks, full, whole utterances": Policy(full_duplex=True, duck=True, endpointing=True),
 }
-"""Every setting that makes a difference, on and off; and what belongs together, together. Who may cut, or speaks over, a
-reply adds states and takes none away."""
+"""Every setting that makes a difference, on and off; and what belongs together, together. Speech over a reply adds
+states and takes none away."""
 
 kinds = pytest.mark.parametrize("kind", KINDS)
 
