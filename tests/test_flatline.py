@@ -27,7 +27,7 @@ class Line:
         samples = np.full(BLOCK, value, np.int16)
         samples[-1] += odd
         for _ in range(blocks):
-            self.flatline.block(Block(self.position, samples.tobytes()))
+            self.flatline.block(Block(self.position, samples.tobytes(), self.position / 16_000))
             self.position += BLOCK
 
 

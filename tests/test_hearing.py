@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from tests.support.house import Ear, living
 from voicebox import parts
 from voicebox.audio.base import BLOCK, Block
-from voicebox.audio.pcm import Samples, to_bytes
+from voicebox.audio.pcm import Samples, from_bytes, to_bytes
 from voicebox.audio.vad import WINDOW, Endpointer
 from voicebox.core.events import Event, SpeechStarted, SpeechStopped
 from voicebox.core.state import Phase, State, Window
-from voicebox.hearing import GateFinder, Hearing, SpeechFinder, UtteranceFinder
+from voicebox.hearing import Canceller, GateFinder, Hearing, SpeechFinder, UtteranceFinder
 from voicebox.uplink import RING_SECONDS, Ring, Uplink
 from voicebox.virtualtime import run_virtual
 from voicebox.wake.base import Detection
@@ -50,12 +50,16 @@ def value(position: int) -> int:
 class World:
     """A Hearing with a microphone whose samples tell their own position."""
 
-    def __init__(self, finder: SpeechFinder, over: SpeechFinder | None = None) -> None:
+    def __init__(
+        self, finder: SpeechFinder, over: SpeechFinder | None = None, canceller: Canceller | None = None
+    ) -> None:
         self.found: list[Event] = []
         self.uplink = Uplink()
         self.position = 0
         self.state = State()
-        self.hearing = Hearing(self.uplink, None, finder, self.dispatch, asyncio.get_running_loop(), over=over)
+        self.hearing = Hearing(
+            self.uplink, None, finder, self.dispatch, asyncio.get_running_loop(), over=over, canceller=canceller
+        )
 
     def dispatch(self, event: Event) -> None:
         self.found.append(event)
@@ -72,13 +76,13 @@ class World:
     def hear(self, blocks: int = 1) -> None:
         for _ in range(blocks):
             samples = np.array([value(at) for at in range(self.position, self.position + BLOCK)], np.int16)
-            self.hearing.block(Block(self.position, to_bytes(samples)))
+            self.hearing.block(Block(self.position, to_bytes(samples), self.position / 16_000))
             self.position += BLOCK
 
     def sound(self, loud: bool, blocks: int) -> None:
         for _ in range(blocks):
             samples = np.tile(np.array([9000, -9000] if loud else [3, -3], np.int16), BLOCK // 2)
-            self.hearing.block(Block(self.position, to_bytes(samples)))
+            self.hearing.block(Block(self.position, to_bytes(samples), self.position / 16_000))
             self.position += BLOCK
 
 
@@ -393,7 +397,7 @@ def test_what_is_cleaned_for_the_service_is_searched_as_it_was_heard() -> None:
             uplink, None, Noting(), lambda _: None, asyncio.get_running_loop(), lambda samples: -samples, heard=heard
         )
         for number in range(4):
-            hearing.block(Block(number * BLOCK, to_bytes(np.full(BLOCK, number + 1, np.int16))))
+            hearing.block(Block(number * BLOCK, to_bytes(np.full(BLOCK, number + 1, np.int16)), number * 0.02))
             if number == 1:
                 hearing.follow(State(phase=Phase.LISTENING, window=Window(0)))
                 await asyncio.sleep(0)
@@ -413,9 +417,9 @@ def test_a_box_that_cleans_the_sound_still_scores_it_as_it_was_heard(monkeypatch
             pass
 
     class Noting(Ear):
-        def process(self, samples: Samples) -> list[Detection]:
+        def process(self, samples: Samples, *, playing: bool = False) -> list[Detection]:
             scored.append(samples)
-            return super().process(samples)
+            return super().process(samples, playing=playing)
 
     scored: list[Samples] = []
     monkeypatch.setattr(parts, "front_end", lambda _: Silencer())
@@ -431,3 +435,42 @@ def test_a_box_that_cleans_the_sound_still_scores_it_as_it_was_heard(monkeypatch
     heard = np.concatenate(scored)
     assert heard.size > 2 * 16_000
     assert np.array_equal(heard, mic[: heard.size])
+
+
+class Holding:
+    """A canceller that keeps three blocks back and turns their sound round."""
+
+    def __init__(self) -> None:
+        self.active = self.converged = True
+        self._held: list[Block] = []
+
+    def process(self, block: Block) -> list[Block]:
+        self._held.append(Block(block.position, to_bytes(-from_bytes(block.pcm)), block.captured_at))
+        return [self._held.pop(0)] if len(self._held) > 3 else []
+
+
+def test_what_the_canceller_gives_back_is_all_that_anybody_hears() -> None:
+    async def main() -> None:
+        world = World(Script(), canceller=Holding())
+        world.hear(10)
+        assert world.uplink.ring.end == 7 * BLOCK
+        assert world.uplink.ring.read(BLOCK, 5).tolist() == [-value(at) for at in range(BLOCK, BLOCK + 5)]
+        assert world.hearing.trouble() is None
+
+    run_virtual(main())
+
+
+def test_speech_over_a_reply_is_not_looked_for_while_the_echo_is_still_there() -> None:
+    async def main() -> None:
+        over, canceller = Script(), Holding()
+        canceller.process = lambda block: [block]  # type: ignore[method-assign]  # as it came
+        world = World(Script(), over, canceller)
+        canceller.converged = False
+        world.decide(Phase.SPEAKING)
+        world.hear(5)
+        assert over.searched == []
+        canceller.converged = True
+        world.hear(1)
+        assert over.searched == list(range(5 * BLOCK, 6 * BLOCK))
+
+    run_virtual(main())

@@ -47,7 +47,7 @@ class Out:
     def hear(self, blocks: int = 1, gap: int = 0) -> None:
         for _ in range(blocks):
             self.position += gap
-            self.uplink.block(Block(self.position, recorded(self.position, BLOCK).tobytes()))
+            self.uplink.block(Block(self.position, recorded(self.position, BLOCK).tobytes(), self.position / 16_000))
             self.position += BLOCK
 
     def take(self, limit: int | None = None, chunk: int = CHUNK) -> list[Mark | bytes]:

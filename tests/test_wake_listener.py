@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from voicebox.audio.base import BLOCK, Block
 from voicebox.core.events import Event, WakeDetected
-from voicebox.uplink import MAX_LAG, STUCK_AFTER, Ring, WakeListener
+from voicebox.uplink import JUDGED, MAX_LAG, STUCK_AFTER, Ring, WakeListener, silence
 from voicebox.virtualtime import InlineExecutor, run_virtual
 from voicebox.wake.base import HOP, Detection
 
@@ -28,17 +28,27 @@ def recorded(start: int, count: int) -> NDArray[np.int16]:
 class Listening:
     """A WakeListener whose engine notes all it gets. ``detect(first sample)`` decides what it hears."""
 
-    def __init__(self, executor: Executor | None = None, detect: Callable[[int], bool] = lambda _: False) -> None:
+    def __init__(
+        self,
+        executor: Executor | None = None,
+        detect: Callable[[int], bool] = lambda _: False,
+        own_voice: Callable[[int, int], NDArray[np.int16] | None] = silence,
+    ) -> None:
         self.events: list[Event] = []
         self.hops: list[NDArray[np.int16] | str] = []
+        self.playing: list[bool] = []
         self._detect = detect
         self.ring = Ring()
-        self.listener = WakeListener(self, self.events.append, executor or InlineExecutor(), self.ring)
+        self.listener = WakeListener(self, self.events.append, executor or InlineExecutor(), self.ring, own_voice)
         self.position = 0
 
-    def process(self, samples: NDArray[np.int16]) -> list[Detection]:
+    def process(self, samples: NDArray[np.int16], *, playing: bool = False) -> list[Detection]:
+        self.playing.append(playing)
         self.hops.append(samples)
         return [Detection("test", 0.9)] if self._detect(int(samples[0])) else []
+
+    def hears(self, samples: NDArray[np.int16]) -> dict[str, float]:
+        return {"test": float(np.abs(samples).max()) / 32768}
 
     @property
     def scores(self) -> dict[str, float]:
@@ -51,7 +61,7 @@ class Listening:
         self.position += gap
         for _ in range(blocks):
             self.ring.write(self.position, recorded(self.position, size))
-            self.listener.block(Block(self.position, recorded(self.position, size).tobytes()))
+            self.listener.block(Block(self.position, recorded(self.position, size).tobytes(), self.position / 16_000))
             self.position += size
 
     async def work(self) -> None:
@@ -101,6 +111,39 @@ def test_a_detection_says_where_its_last_sample_was() -> None:
         return engine.events
 
     assert run_virtual(main()) == [WakeDetected("test", 0.9, 3 * HOP)]
+
+
+@pytest.mark.parametrize(("said", "wakes"), [(None, True), (0, True), (1_600, True), (9_000, False)])
+def test_the_boxs_own_voice_does_not_wake_it(said: int | None, wakes: bool) -> None:
+    """``said``: how much like the wake word what the box itself said sounds to the engine, of 32768."""
+    asked = []
+
+    def own_voice(position: int, count: int) -> NDArray[np.int16] | None:
+        asked.append((position, count))
+        return None if said is None else np.full(count, said, np.int16)
+
+    async def main() -> Listening:
+        engine = Listening(detect=lambda first: first == 2 * HOP, own_voice=own_voice)
+        engine.hear(20)
+        await engine.work()
+        return engine
+
+    engine = run_virtual(main())
+    assert bool(engine.events) == wakes
+    assert engine.listener.ours == (not wakes)
+    assert asked == [(3 * HOP, JUDGED)]  # not of every hop
+
+
+def test_the_engine_is_told_while_the_box_plays_something() -> None:
+    async def main() -> list[bool]:
+        engine = Listening()
+        for playing in (False, True, False):
+            engine.listener.playing = playing
+            engine.hear(4)
+            await engine.work()
+        return engine.playing
+
+    assert run_virtual(main()) == [False, True, False]
 
 
 def test_after_a_gap_the_engine_starts_afresh() -> None:

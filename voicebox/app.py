@@ -5,7 +5,7 @@ import ctypes
 import logging
 import os
 import signal
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import Any
@@ -42,9 +42,10 @@ from voicebox.session import Session
 from voicebox.settings import Settings
 from voicebox.showing import Showing
 from voicebox.systemd import Notifier, Watchdog
-from voicebox.uplink import Ring, WakeListener
+from voicebox.uplink import Ring, WakeListener, silence
 from voicebox.usage import Usage
 from voicebox.volume import Volume
+from voicebox.wake.base import Detector
 
 _log = logging.getLogger(__name__)
 
@@ -102,7 +103,8 @@ class App:
         service = await stack.enter_async_context(parts.service(settings, given.simulator, self.keepsakes))
         self.adapter = service.adapter
         self.usage = Usage(state / "usage.json", _seconds(settings.session.daily_minutes), loop.time)
-        self.box = Box(parts.policy(settings, self.adapter), loop, uplink=self.uplink, light=self.light)
+        self._use_echo()
+        self.box = Box(parts.policy(settings, self.adapter, self.echo), loop, uplink=self.uplink, light=self.light)
         self.backend = given.backend or parts.backend(settings)
         self.session = Session(
             self.adapter,
@@ -120,9 +122,11 @@ class App:
         front_end = parts.front_end(settings)
         clean = front_end.process if front_end else None
         heard = Ring() if clean else self.uplink.ring
-        self.listener = WakeListener(engine, self.box.dispatch, executor, heard) if engine else None
+        self.listener = self._listener(engine, executor, heard) if engine else None
         finder, over = parts.finder(self.adapter), parts.finder_over(settings)
-        self.hearing = Hearing(self.uplink, self.listener, finder, self.box.dispatch, loop, clean, over, heard)
+        self.hearing = Hearing(
+            self.uplink, self.listener, finder, self.box.dispatch, loop, clean, over, heard, self.echo
+        )
         self.sounds = parts.sounds(settings, self.backend.speaker, loop)
         stack.callback(self.sounds.close)
         self.last_reply = LastReply()
@@ -140,8 +144,25 @@ class App:
         self.inputs.use(settings)
         stack.callback(self.inputs.close)
         stack.push_async_callback(self.backend.stop)
-        await self.backend.start(Handlers(self._block, self._drained, self._device_lost, self._device_ready))
+        await self.backend.start(self._handlers())
         self.hearing.opened()
+
+    def _handlers(self) -> Handlers:
+        heard = self.echo.heard if self.echo else None
+        return Handlers(self._block, self._drained, self._device_lost, self._device_ready, heard)
+
+    def _use_echo(self) -> None:
+        self.echo = self._given.echo or parts.echo(self.settings)
+        if self.echo is not None:
+            self.echo.changed = self._echo_changed
+            self._stack.callback(self.echo.close)
+
+    def _listener(self, engine: Detector, executor: Executor, heard: Ring) -> WakeListener:
+        own_voice = self.echo.played if self.echo else silence
+        return WakeListener(engine, self.box.dispatch, executor, heard, own_voice)
+
+    def _echo_changed(self) -> None:
+        self.box.set_policy(parts.policy(self.settings, self.adapter, self.echo))
 
     def _surroundings(self) -> Surroundings:
         return Surroundings(

@@ -3,6 +3,7 @@ whether the box hears at all."""
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Protocol
 
 from voicebox.audio.base import BLOCK, Block
@@ -81,6 +82,18 @@ class UtteranceFinder:
         return self._endpointer.speaking
 
 
+class Canceller(Protocol):
+    """Takes the speaker's sound out of what the microphone heard."""
+
+    active: bool
+    """There is something to take out."""
+    converged: bool
+    """It is being taken out."""
+
+    def process(self, block: Block) -> list[Block]:
+        """The blocks that are ready now, in their order; usually this one."""
+
+
 class Hearing:
     """All methods run on the event loop."""
 
@@ -94,9 +107,12 @@ class Hearing:
         clean: Callable[[Samples], Samples] | None = None,
         over: SpeechFinder | None = None,
         heard: Ring | None = None,
+        canceller: Canceller | None = None,
     ) -> None:
-        """``clean``: what is done to each block before the service hears it; ``heard`` then is the ring that keeps what
-        the listener hears. None: it is the uplink's. ``over``: finds speech over replies; None: nobody asks."""
+        """``canceller``: works before anything else looks at a block. ``clean``: what is done to each block before the
+        service hears it; ``heard`` then is the ring that keeps what the listener hears. None: it is the uplink's.
+        ``over``: finds speech over replies; None: nobody asks."""
+        self._canceller = canceller
         self._ring = heard or uplink.ring
         self._clean = clean
         self._uplink = uplink
@@ -118,19 +134,29 @@ class Hearing:
     def block(self, block: Block) -> None:
         """The next microphone block."""
         self._last_block = self._loop.time()
+        for heard in self._canceller.process(block) if self._canceller else (block,):
+            self._hear(heard)
+
+    def _hear(self, block: Block) -> None:
         self._uplink.block(self._cleaned(block) if self._clean else block)
         if self._ring is not self._uplink.ring:
             self._ring.write(block.position, from_bytes(block.pcm))
         if self._listener is not None:
+            self._listener.playing = self._phase is Phase.SPEAKING or bool(self._canceller and self._canceller.active)
             self._listener.block(block)
         if self._searching:
             self._search(self._finder, block.position, from_bytes(block.pcm))
-        elif self._overhearing and self._over is not None:
+        elif self._overhearing and self._over is not None and self._clear:
             self._search(self._over, block.position, from_bytes(block.pcm))
+
+    @property
+    def _clear(self) -> bool:
+        """What the box itself says is not taken for somebody else's speech."""
+        return self._canceller is None or self._canceller.converged
 
     def _cleaned(self, block: Block) -> Block:
         assert self._clean is not None  # noqa: S101  # for the type checker
-        return Block(block.position, to_bytes(self._clean(from_bytes(block.pcm))))
+        return replace(block, pcm=to_bytes(self._clean(from_bytes(block.pcm))))
 
     def follow(self, state: State) -> None:
         """The core has decided: search for speech while it listens, from where its window begins; and while it speaks,

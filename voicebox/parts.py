@@ -39,6 +39,7 @@ from voicebox.volume import SOFTWARE, Volume
 from voicebox.wake.base import Detector, Phrase
 
 if TYPE_CHECKING:
+    from voicebox.audio.echo import EchoCanceller
     from voicebox.audio.frontend import FrontEnd
     from voicebox.simulator import Simulator
 
@@ -61,23 +62,27 @@ class Parts:
     simulator: "Simulator | None" = None  # not yet started
     environ: Mapping[str, str] | None = None
     lamp: Lamp | None = None  # the privacy lamp
+    echo: "EchoCanceller | None" = None
 
 
 _NOTICED_MS = GONE_MS - SOON_MS + 1000 * WINDOW // CAPTURE_RATE
 """How much later the end of speech is noticed than its beginning."""
 
 
-def policy(settings: Settings, adapter: Adapter) -> Policy:
+def policy(settings: Settings, adapter: Adapter, echo: "EchoCanceller | None" = None) -> Policy:
+    """What the core goes by. With ``duplex = "auto"`` the service hears the room during a reply once ``echo`` is known
+    to take the reply out of it."""
     conversation, interruption = settings.conversation, settings.interruption
+    full_duplex = _full_duplex(settings, cancelling=echo is not None and echo.converged)
     parrot = settings.service == SIMULATOR and settings.simulator.brain == "parrot"
     return Policy(
-        full_duplex=settings.audio.duplex == "full",
+        full_duplex=full_duplex,
         interrupted_by=frozenset(map(Source, interruption.by)),
-        duck=_ducks(settings),
+        duck=interruption.duck and full_duplex,
         guard=(interruption.guard_ms + _NOTICED_MS) / 1000,
         endpointing=not adapter.capabilities.streams,
-        # a parrot that heard the wake word would say it, and wake the box with it
-        preroll=0 if parrot else settings.wake.preroll_ms * CAPTURE_RATE // 1000,
+        # a parrot that heard the wake word would say it, and wake the box with it if nobody knows its voice
+        preroll=0 if parrot and echo is None else settings.wake.preroll_ms * CAPTURE_RATE // 1000,
         connect_timeout=conversation.connect_timeout_s,
         listen_timeout=conversation.listen_timeout_s,
         utterance_timeout=conversation.utterance_timeout_s,
@@ -100,8 +105,8 @@ def lead(settings: Settings, adapter: Adapter) -> Lead:
     return Lead(adapter.capabilities.lead) if fixed is None else Lead(fixed / 1000, most=fixed / 1000)
 
 
-def _ducks(settings: Settings) -> bool:
-    return settings.interruption.duck and settings.audio.duplex == "full"
+def _full_duplex(settings: Settings, *, cancelling: bool) -> bool:
+    return settings.audio.duplex == "full" or (settings.audio.duplex == "auto" and cancelling)
 
 
 def volume(settings: Settings, path: Path, backend: Backend) -> Volume:
@@ -189,21 +194,39 @@ def detector(settings: Settings) -> Detector | None:
         return None
     from voicebox.wake.openwakeword import OpenWakeWord  # noqa: PLC0415  # costs 40 MB where the wake word is on
 
-    phrases = [Phrase(p.model, p.threshold, p.patience) for p in wake.phrases]
+    phrases = [
+        Phrase(p.model, p.threshold, p.patience, wake.playing_threshold, wake.playing_patience) for p in wake.phrases
+    ]
     return OpenWakeWord(phrases, refractory=wake.refractory_s)
 
 
 def front_end(settings: Settings) -> "FrontEnd | None":
     """What cleans the uplink; None where nothing is asked for or it cannot be had."""
     audio = settings.audio
-    if not (audio.noise_suppression or audio.gain_control):
+    if not (audio.high_pass or audio.noise_suppression or audio.gain_control):
         return None
     from voicebox.audio.frontend import FrontEnd  # noqa: PLC0415  # a library that only this needs
 
     try:
-        return FrontEnd(noise_suppression=audio.noise_suppression, gain_control=audio.gain_control)
+        return FrontEnd(
+            high_pass=audio.high_pass, noise_suppression=audio.noise_suppression, gain_control=audio.gain_control
+        )
     except DeviceError as error:
         _log.warning("the box works on with the microphone's sound as it is: %s", error)
+        return None
+
+
+def echo(settings: Settings) -> "EchoCanceller | None":
+    """What takes the speaker's sound out of the microphone's; None where it is off or cannot be had."""
+    audio = settings.audio
+    if not audio.echo_cancellation or audio.backend == "wav":  # files do not hear each other
+        return None
+    from voicebox.audio.echo import EchoCanceller  # noqa: PLC0415  # a library that only this needs
+
+    try:
+        return EchoCanceller()
+    except DeviceError as error:
+        _log.warning("the box works on without echo cancellation: %s", error)
         return None
 
 
@@ -218,7 +241,8 @@ def finder(adapter: Adapter) -> SpeechFinder:
 
 def finder_over(settings: Settings) -> SpeechFinder | None:
     """What finds speech over replies; None where nobody asks, or it cannot be had."""
-    if Source.SPEECH not in settings.interruption.by and not _ducks(settings):
+    ducks = settings.interruption.duck and _full_duplex(settings, cancelling=settings.audio.echo_cancellation)
+    if Source.SPEECH not in settings.interruption.by and not ducks:
         return None
     from voicebox.audio.vad import Silero  # noqa: PLC0415  # as above
 

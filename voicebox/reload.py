@@ -59,7 +59,7 @@ Apply = Callable[["App", Settings, Any], None]
 
 
 def _policy(app: "App", new: Settings, _made: object) -> None:
-    app.box.set_policy(parts.policy(new, app.adapter))
+    app.box.set_policy(parts.policy(new, app.adapter, app.echo))
 
 
 def _interruption(app: "App", new: Settings, over: SpeechFinder | None) -> None:

@@ -17,7 +17,7 @@ from voicebox.audio.base import CAPTURE_RATE, Block
 from voicebox.audio.pcm import Resampler, from_bytes, to_bytes
 from voicebox.core.events import Event, WakeDetected
 from voicebox.core.state import Window
-from voicebox.wake.base import HOP, Detector
+from voicebox.wake.base import HOP, Detection, Detector
 
 RING_SECONDS = 30
 STALE = 2 * CAPTURE_RATE
@@ -26,6 +26,12 @@ MAX_LAG = 25
 """Hops (2 s) the wake word may lag behind before it drops to live."""
 STUCK_AFTER = 5.0
 """Seconds for one hop after which the engine counts as hung."""
+
+
+JUDGED = 36 * HOP
+"""Samples (2.9 s) of the box's own voice that are searched for the wake word it seems to have heard."""
+OURS = 0.1
+"""Score from which on it was the box's own voice: what comes back through the room may score higher than it did."""
 
 
 class Mark(Enum):
@@ -176,15 +182,29 @@ class Uplink:
             self._cursor = self._settled = position
 
 
+def silence(_position: int, _count: int) -> None:
+    """The own voice of a box that does not know what it says."""
+
+
 class WakeListener:
     """Feeds the wake word engine hop by hop, in a thread of its own, and reports what it hears. It reads the ring at an
     offset of its own."""
 
-    def __init__(self, detector: Detector, dispatch: Callable[[Event], None], executor: Executor, ring: Ring) -> None:
+    def __init__(
+        self,
+        detector: Detector,
+        dispatch: Callable[[Event], None],
+        executor: Executor,
+        ring: Ring,
+        own_voice: Callable[[int, int], NDArray[np.int16] | None] = silence,
+    ) -> None:
+        """``own_voice``: the last so many samples of what the box itself played, up to a microphone position; None
+        where it was silent. Called in the engine's thread."""
         self._detector = detector
         self._dispatch = dispatch
         self._executor = executor
         self._ring = ring
+        self._own_voice = own_voice
         self._cursor = 0  # next sample to score
         self._expected = 0  # position the next block should have
         self._reset = False
@@ -192,6 +212,9 @@ class WakeListener:
         self._busy_since: float | None = None  # loop time
         self.skipped = 0  # hops dropped because the engine was too slow
         self.muted = False
+        self.playing = False
+        """Set by others: what the box plays may be in what is heard."""
+        self.ours = 0  # detections that were the box's own voice
 
     def stuck(self, now: float) -> bool:
         """Whether the engine has been working on one hop for longer than any hop can take (loop time ``now``)."""
@@ -237,10 +260,21 @@ class WakeListener:
                 self._reset = False
                 self._detector.reset()
             self._busy_since = loop.time()
-            detections = await loop.run_in_executor(self._executor, self._detector.process, samples)
+            detections = await loop.run_in_executor(self._executor, self._heard, samples, position)
             self._busy_since = None
             for detection in detections:
                 self._dispatch(WakeDetected(detection.model, detection.score, position))
+
+    def _heard(self, samples: NDArray[np.int16], position: int) -> list[Detection]:
+        """What somebody else than the box itself said. In the engine's thread."""
+        heard = self._detector.process(samples, playing=self.playing)
+        spoken = self._own_voice(position, JUDGED) if heard else None
+        if spoken is None:
+            return heard
+        scores = self._detector.hears(spoken)
+        others = [detection for detection in heard if scores.get(detection.model, 0.0) < OURS]
+        self.ours += len(heard) - len(others)
+        return others
 
 
 class Converter:

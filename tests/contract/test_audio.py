@@ -83,6 +83,40 @@ class TestMicrophone:
 
         box.run(test)
 
+    def test_captured_at_tells_when_evenly(self, box: Box) -> None:
+        async def test(box: Box) -> None:
+            await box.until(lambda: len(box.blocks) >= 100)
+            now = box.clock()
+            times = np.array([block.captured_at for block in box.blocks[50:]])
+            assert np.abs(np.diff(times) - BLOCK / 16_000).max() < 0.001
+            assert 0.01 < now - times[-1] < 0.5
+
+        box.run(test)
+
+
+class TestReference:
+    def test_everything_the_card_is_given_is_told_and_when_it_is_heard(self, box: Box) -> None:
+        reply, notice = noise(0.5, seed=31), noise(0.1, seed=32)
+
+        async def test(box: Box) -> None:
+            box.backend.speaker.play(1, reply.tobytes())
+            box.backend.speaker.finish(1)
+            await box.until(lambda: box.drained == [1])
+            box.backend.speaker.notify(notice.tobytes())
+            await box.listen(12_000)
+            heard = box.heard()
+            for sound in (reply, notice):
+                given = np.frombuffer(b"".join(pcm for pcm, _, _ in box.given), np.int16)
+                place = find(sound, given)
+                lengths = np.cumsum([0] + [len(pcm) // 2 for pcm, _, _ in box.given])
+                buffer = int(np.searchsorted(lengths, place, side="right")) - 1
+                _, rate, at = box.given[buffer]
+                assert rate == PLAYBACK_RATE
+                said = box.index(at) + place - lengths[buffer]
+                assert abs(said - find(sound, heard)) <= 5 * box.tolerance
+
+        box.run(test)
+
 
 class TestReply:
     def test_is_heard_whole_and_drained_after_its_last_sample(self, box: Box) -> None:

@@ -52,6 +52,28 @@ def test_hears_one_wake_word_only_within_the_refractory_time(name: str) -> None:
     assert len(hear(make(name, JARVIS, refractory=1.0), *twice)) == 2
 
 
+def test_while_the_box_plays_something_other_demands_hold(name: str) -> None:
+    demanding = Phrase("hey_jarvis", playing_threshold=1.0, playing_patience=50)
+    for playing, heard in ((False, 1), (True, 0)):
+        detector = make(name, demanding)
+        pieces = (silence(3), speech("wake"), silence(1))
+        assert len([d for hop in hops(*pieces) for d in detector.process(hop, playing=playing)]) == heard
+
+
+def test_a_stretch_of_sound_is_judged_by_itself_and_the_stream_goes_on_undisturbed(name: str) -> None:
+    detector, undisturbed = make(name, JARVIS), make(name, JARVIS)
+    spoken = np.concatenate(list(hops(silence(3), speech("wake"), silence(1))))
+    scores = []
+    for count, hop in enumerate(hops(silence(3), speech("wake"), silence(1))):
+        assert detector.process(hop) == undisturbed.process(hop)
+        if count % 10 == 0:
+            assert detector.hears(np.concatenate(list(hops(silence(4)))))["hey_jarvis"] < 0.1
+            assert detector.hears(spoken)["hey_jarvis"] > 0.9
+        scores.append(detector.scores)
+        assert detector.scores == undisturbed.scores
+    assert detector.hears(spoken)["hey_jarvis"] == pytest.approx(max(s["hey_jarvis"] for s in scores), abs=1e-6)
+
+
 @pytest.mark.parametrize("said", ["cut_in", "answer", "answer2"])
 def test_other_shipped_speech_does_not_wake_it(name: str, said: str) -> None:
     assert hear(make(name, JARVIS), silence(3), speech(said), silence(1)) == []

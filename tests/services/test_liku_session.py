@@ -99,7 +99,7 @@ class Line:
     async def hear(self, pcm: bytes) -> None:
         """The microphone hears this, in real time."""
         for at in range(0, len(pcm) - _BYTES + 1, _BYTES):
-            self.uplink.block(Block(self._position, pcm[at : at + _BYTES]))
+            self.uplink.block(Block(self._position, pcm[at : at + _BYTES], self._position / 16_000))
             self._position += BLOCK
             await asyncio.sleep(BLOCK / 16_000)
 

@@ -15,7 +15,7 @@ from voicebox.settings import sources
 def test_without_any_source_the_defaults_hold(box: Box) -> None:
     loaded = box.load()
     assert loaded.service == settings.SIMULATOR
-    assert (loaded.audio.duplex, loaded.wake.preroll_ms, loaded.lights.led) == ("half", 1500, 25)
+    assert (loaded.audio.duplex, loaded.wake.preroll_ms, loaded.lights.led) == ("auto", 1500, 25)
     assert loaded.service_settings is None
     assert loaded.secrets == ()
 

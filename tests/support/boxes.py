@@ -33,6 +33,7 @@ class Box(ABC):
         self.drained_at: list[int] = []
         self.lost: list[tuple[str, str]] = []
         self.ready: list[str] = []
+        self.given: list[tuple[bytes, int, float]] = []  # what the card was given, its rate, when it is heard
         self._changed = asyncio.Event()
         self.deaf = False  # the microphone is closed from the start
 
@@ -43,6 +44,7 @@ class Box(ABC):
             self._on_drained,
             lambda *what: self._note(self.lost, what),
             lambda what: self._note(self.ready, what),
+            lambda pcm, rate, at: self.given.append((pcm, rate, at)),
         )
 
     def _on_drained(self, reply_id: int) -> None:

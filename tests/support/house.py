@@ -45,12 +45,17 @@ class Ear:
         self.cue = False
         self.failure: Exception | None = None
 
-    def process(self, samples: NDArray[np.int16]) -> list[Detection]:
+    def process(self, samples: NDArray[np.int16], *, playing: bool = False) -> list[Detection]:
+        del playing
         assert samples.shape == (1280,)
         if self.failure:
             raise self.failure
         heard, self.cue = self.cue, False
         return [Detection("hey_jarvis", 0.9)] if heard else []
+
+    def hears(self, samples: NDArray[np.int16]) -> dict[str, float]:
+        del samples
+        return {}
 
     @property
     def scores(self) -> dict[str, float]:

@@ -77,7 +77,7 @@ class Line:
         """The microphone delivers this many blocks at once; sample value = position mod 32749 (a prime)."""
         for _ in range(blocks):
             samples = (np.arange(self.position, self.position + BLOCK) % 32749).astype("<i2")
-            self.uplink.block(Block(self.position, samples.tobytes()))
+            self.uplink.block(Block(self.position, samples.tobytes(), self.position / 16_000))
             self.position += BLOCK
 
     async def hang_up(self) -> float:

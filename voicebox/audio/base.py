@@ -19,10 +19,12 @@ MAX_BUFFERED = 120.0
 @dataclass(frozen=True, slots=True)
 class Block:
     """One block of microphone audio. ``position`` counts samples since capture first began and never goes back: where
-    audio was lost (overrun, card gone) it jumps by about what is missing."""
+    audio was lost (overrun, card gone) it jumps by about what is missing. ``captured_at``: when the microphone heard
+    its first sample, in seconds of the clock that also says when the speaker's samples are heard."""
 
     position: int
     pcm: bytes = field(repr=False)  # BLOCK samples
+    captured_at: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,9 @@ class Handlers:
     drained: Callable[[int], None]  # reply id whose last sample the card has played, after ``finish``
     lost: Callable[[str, str], None]  # "microphone" or "speaker", and why in words for the owner
     ready: Callable[[str], None]  # "microphone" or "speaker" works (again); the microphone only once a block came
+    heard: Callable[[bytes, int, float], None] | None = None
+    """Told, on the card's own thread, everything the speaker's card is given, silence included, as it is given it:
+    s16le mono, its rate in Hz, and when its first sample is heard (see ``Block.captured_at``)."""
 
 
 class Speaker(Protocol):

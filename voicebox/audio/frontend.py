@@ -1,51 +1,70 @@
-"""What is done to the microphone's sound before the service hears it: noise suppression and gain control by speexdsp
-(Debian: libspeexdsp1). The wake word hears the sound as it is."""
+"""What is done to the microphone's sound before the service hears it. The wake word hears it without.
 
-import ctypes
+Each part is loaded only where it is switched on."""
 
-from voicebox.audio.base import BLOCK, CAPTURE_RATE
+from collections.abc import Callable
+
+import numpy as np
+
+from voicebox.audio.base import CAPTURE_RATE
 from voicebox.audio.pcm import Samples
-from voicebox.errors import DeviceError
+from voicebox.audio.speexdsp import Preprocessor
 
-_LIBRARY = "libspeexdsp.so.1"
-_SET_DENOISE, _SET_AGC, _SET_NOISE_SUPPRESS, _SET_AGC_LEVEL = 0, 2, 8, 6  # speex_preprocess.h
-_SUPPRESS_DB = -20
-_LEVEL = 8000.0  # of full scale 32768: speech at about -12 dBFS
+_CUTOFF = 100.0  # Hz: below it there is rumble and mains hum, and no speech
 
 
 class FrontEnd:
-    """Works on blocks of 20 ms at 16 kHz; each comes back as long as it was, 20 ms late.
+    """Works on blocks of 20 ms at 16 kHz; each comes back as long as it was, 20 ms late where noise suppression or gain
+    control is on.
 
-    Raises DeviceError where the library is missing."""
+    Raises DeviceError where speexdsp is needed and missing."""
 
-    def __init__(self, *, noise_suppression: bool, gain_control: bool) -> None:
-        try:
-            self._speex = ctypes.CDLL(_LIBRARY)
-        except OSError as error:
-            raise DeviceError(
-                f"noise suppression and gain control need {_LIBRARY}: sudo apt install libspeexdsp1, or switch them off"
-            ) from error
-        self._speex.speex_preprocess_state_init.restype = ctypes.c_void_p
-        self._speex.speex_preprocess_ctl.argtypes = [ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p]
-        self._speex.speex_preprocess_run.argtypes = [ctypes.c_void_p, ctypes.c_void_p]
-        self._speex.speex_preprocess_state_destroy.argtypes = [ctypes.c_void_p]
-        self._state = self._speex.speex_preprocess_state_init(BLOCK, CAPTURE_RATE)
-        self._set(_SET_DENOISE, ctypes.c_int(noise_suppression))
-        self._set(_SET_NOISE_SUPPRESS, ctypes.c_int(_SUPPRESS_DB))
-        self._set(_SET_AGC, ctypes.c_int(gain_control))
-        self._set(_SET_AGC_LEVEL, ctypes.c_float(_LEVEL))
+    def __init__(self, *, high_pass: bool = False, noise_suppression: bool = False, gain_control: bool = False) -> None:
+        self._stages: list[Callable[[Samples], Samples]] = []
+        self._preprocessor: Preprocessor | None = None
+        if high_pass:
+            self._stages.append(HighPass().process)
+        if noise_suppression or gain_control:
+            self._preprocessor = Preprocessor(noise_suppression=noise_suppression, gain_control=gain_control)
+            self._stages.append(self._preprocessor.process)
 
     def process(self, block: Samples) -> Samples:
         """The next block, shape (320,), cleaned."""
-        cleaned = block.copy()
-        self._speex.speex_preprocess_run(self._state, cleaned.ctypes.data)
-        return cleaned
+        for stage in self._stages:
+            block = stage(block)
+        return block
 
     def close(self) -> None:
         """Give the memory back. Safe to call twice."""
-        state, self._state = self._state, None
-        if state:
-            self._speex.speex_preprocess_state_destroy(state)
+        if self._preprocessor is not None:
+            self._preprocessor.close()
 
-    def _set(self, request: int, value: ctypes.c_int | ctypes.c_float) -> None:
-        self._speex.speex_preprocess_ctl(self._state, request, ctypes.byref(value))
+
+class HighPass:
+    """Takes away what is below 100 Hz: a Butterworth filter of second order."""
+
+    def __init__(self) -> None:
+        tangent = np.tan(np.pi * _CUTOFF / CAPTURE_RATE)
+        scale = 1.0 / (1.0 + np.sqrt(2.0) * tangent + tangent**2)
+        self._feedback = (2.0 * (tangent**2 - 1.0) * scale, (1.0 - np.sqrt(2.0) * tangent + tangent**2) * scale)
+        self._gain = scale
+        self._inputs = np.zeros(2)
+        self._outputs = (0.0, 0.0)
+
+    def process(self, block: Samples) -> Samples:
+        """The next samples, any number."""
+        sound = np.concatenate([self._inputs, block])
+        self._inputs = sound[-2:]
+        forward = (sound[2:] - 2.0 * sound[1:-1] + sound[:-2]) * self._gain
+        filtered = np.array(self._recurse(forward.tolist()))
+        return np.asarray(np.clip(np.rint(filtered), -32768, 32767), np.int16)
+
+    def _recurse(self, forward: list[float]) -> list[float]:
+        first, second = self._feedback
+        before, last = self._outputs
+        out = []
+        for value in forward:
+            before, last = last, value - first * last - second * before
+            out.append(last)
+        self._outputs = (before, last)
+        return out

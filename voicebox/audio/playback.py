@@ -73,6 +73,8 @@ class Playback:
         self.floor = 0
         self.underruns = 0
         self.asleep = False
+        self.tap: Callable[[bytes, int, float], None] | None = None
+        """Told what the card is given; see ``base.Handlers.heard``."""
 
     # --- the event loop's side: what base.Speaker promises ---------------------------------------------------------
 
@@ -196,9 +198,11 @@ class Playback:
             if self.asleep:
                 self._idle = 0.0
                 return None
-            out = self._sounding(b"".join(pieces).ljust(frames * _WIDTH, b"\0"))
+            out = sound.to_bytes(self._sounding(b"".join(pieces).ljust(frames * _WIDTH, b"\0")))
         self._tell(ended)
-        return sound.to_bytes(out)
+        if self.tap is not None:
+            self.tap(out, self._rate, heard_at)
+        return out
 
     def xrun(self) -> None:
         """The card ran dry by itself; it tells a few periods later."""

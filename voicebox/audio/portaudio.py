@@ -84,6 +84,7 @@ class PortAudioBackend:
         sys.setswitchinterval(min(sys.getswitchinterval(), 0.001))  # the callbacks have 5 ms to get the GIL
         self._loop = asyncio.get_running_loop()
         self._handlers = handlers
+        self._playback.tap = handlers.heard
         self._running = True
         self._opened: asyncio.Future[None] = self._loop.create_future()
         self._closed = asyncio.Event()

@@ -13,6 +13,7 @@ import pyaudio
 from voicebox.audio import alsa, devices
 from voicebox.audio import pcm as sound
 from voicebox.audio.base import BLOCK, CAPTURE_RATE, PLAYBACK_RATE, Block
+from voicebox.audio.clock import StreamClock
 from voicebox.audio.devices import Port
 from voicebox.audio.keeper import Outage
 from voicebox.audio.playback import Playback
@@ -24,6 +25,7 @@ _STALLED = 1.5  # seconds without a callback: the card is gone, though PortAudio
 _START_GRACE = 3.0  # … right after a start: a sound server may take two seconds
 _MOST_CHANNELS = 16
 _CARDS = Path("/proc/asound")
+_OLDEST = 1.0  # seconds: sound that is said to have waited longer than this has not
 _SETTINGS = {"microphone": "audio.input", "speaker": "audio.output"}
 
 
@@ -179,11 +181,16 @@ class Microphone(Stream):
         self._on_block = on_block
         self._position = 0
         self._last = 0.0  # when the last callback came, through all re-openings
+        self._clock = StreamClock(CAPTURE_RATE)
+        self._captured = 0.0  # samples (16 kHz) since the card was opened
+        self._delivered = 0  # … of them in blocks
         self._pending = bytearray()
         self._resampler = sound.Resampler(CAPTURE_RATE, CAPTURE_RATE)
 
     def prepare(self) -> None:
         self._pending.clear()
+        self._clock.restart()
+        self._captured, self._delivered = 0.0, 0
         self._resampler = sound.Resampler(self.card_rate, CAPTURE_RATE)
 
     def counts(self, most: int) -> list[int]:
@@ -198,24 +205,40 @@ class Microphone(Stream):
         return self.card_rate * BLOCK // CAPTURE_RATE
 
     def called(self, data: bytes | None, frames: int, info: dict[str, float], status: int) -> tuple[bytes | None, int]:
-        del info
         now = time.monotonic()
+        length = frames / self.card_rate
         if self._last and (self._first or status & pyaudio.paInputOverflow):
-            self._position += max(0, round((now - self._last - frames / self.card_rate) * CAPTURE_RATE))
+            self._skip(max(0, round((now - self._last - length) * CAPTURE_RATE)))
         self._last = now
+        self._clock.update(self._captured, now - _age(info, length))
+        self._captured += length * CAPTURE_RATE
         self._pending += self._convert(data or b"")
         while len(self._pending) >= 2 * BLOCK:
-            self._on_block(Block(self._position, bytes(self._pending[: 2 * BLOCK])))
+            self._on_block(Block(self._position, bytes(self._pending[: 2 * BLOCK]), self._clock.time(self._delivered)))
             del self._pending[: 2 * BLOCK]
             self._position += BLOCK
+            self._delivered += BLOCK
             self.beaten()
         return None, pyaudio.paContinue
+
+    def _skip(self, samples: int) -> None:
+        """So many were lost."""
+        self._position += samples
+        if not self._first:
+            self._captured += samples
+            self._delivered += samples
 
     def _convert(self, data: bytes) -> bytes:
         if self.channels == 1 and self.card_rate == CAPTURE_RATE:
             return data
         mono = sound.pick_channel(sound.from_bytes(data), self.channels, self._channel)
         return sound.to_bytes(self._resampler.process(mono))
+
+
+def _age(info: dict[str, float], length: float) -> float:
+    """Seconds since the microphone heard the first sample of a callback that brings ``length`` seconds."""
+    age = info["current_time"] - info["input_buffer_adc_time"]  # only their difference means anything on ALSA
+    return age if length / 2 < age < _OLDEST else length  # some plugins do not know
 
 
 class Speaker(Stream):

@@ -66,6 +66,7 @@ class _Speaker(Playback):
 
     def open(self, loop: asyncio.AbstractEventLoop, handlers: Handlers) -> None:
         self._loop, self._handlers, self._start = loop, handlers, loop.time()
+        self.tap = handlers.heard
 
     def close(self) -> None:
         """Nothing more is heard or reported."""
@@ -238,7 +239,7 @@ class WavBackend:
         self._ticks += 1
         self._timer = self._schedule()
         self.speaker.advance()
-        block = Block(self.position, sound.to_bytes(self._next()))
+        block = Block(self.position, sound.to_bytes(self._next()), self._start + self.position / CAPTURE_RATE)
         if self._captures:
             self._heard += block.pcm
             self._handlers.block(block)

@@ -41,10 +41,14 @@ class Ear:
     def __init__(self) -> None:
         self.cue = False
 
-    def process(self, samples: NDArray[np.int16]) -> list[Detection]:
-        del samples
+    def process(self, samples: NDArray[np.int16], *, playing: bool = False) -> list[Detection]:
+        del samples, playing
         heard, self.cue = self.cue, False
         return [Detection("cue", 1.0)] if heard else []
+
+    def hears(self, samples: NDArray[np.int16]) -> dict[str, float]:
+        del samples
+        return {}
 
     @property
     def scores(self) -> dict[str, float]:

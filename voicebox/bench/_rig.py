@@ -18,6 +18,15 @@ def boxes() -> ModuleType | None:
     return boxes
 
 
+def speech() -> ModuleType | None:
+    """``tests.support.speech``: synthetic voices."""
+    try:
+        from tests.support import speech  # noqa: PLC0415
+    except ImportError:
+        return None
+    return speech
+
+
 def pulse() -> ModuleType | None:
     """``tests.support.pulse``: a PulseAudio daemon of our own."""
     try:

@@ -47,7 +47,9 @@ class Audio(Section):
     input: str = Field(default="default", min_length=1)
     input_channel: Annotated[Annotated[Integer, Field(ge=0, le=31)] | None, Off] = 0
     output: str = Field(default="default", min_length=1)
-    duplex: Literal["half", "full"] = "half"
+    echo_cancellation: StrictBool = True
+    duplex: Literal["auto", "half", "full"] = "auto"
+    high_pass: StrictBool = False
     noise_suppression: StrictBool = False
     gain_control: StrictBool = False
     wav_input: Annotated[Path | None, Off] = None
@@ -70,6 +72,8 @@ class WakePhrase(Section):
 class Wake(Section):
     enabled: StrictBool = True
     phrases: tuple[WakePhrase, ...] = (WakePhrase(),)
+    playing_threshold: Annotated[Annotated[Number, Field(gt=0, le=1)] | None, Off] = None
+    playing_patience: Annotated[Annotated[Integer, Field(ge=1, le=50)] | None, Off] = None
     refractory_s: Number = Field(default=2.0, ge=0, le=60)
     preroll_ms: Integer = Field(default=1500, ge=0, le=5000)
 

@@ -22,6 +22,16 @@ class Phrase:
     threshold: float = 0.5
     patience: int = 1
     """Consecutive frames that must reach the threshold."""
+    playing_threshold: float | None = None
+    """While the box itself plays something, and what is left of it may be in the sound; None: the same as ever."""
+    playing_patience: int | None = None
+
+    def demands(self, *, playing: bool) -> tuple[float, int]:
+        """Threshold and patience."""
+        if not playing:
+            return self.threshold, self.patience
+        threshold = self.threshold if self.playing_threshold is None else self.playing_threshold
+        return threshold, self.patience if self.playing_patience is None else self.playing_patience
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +43,13 @@ class Detection:
 class Detector(Protocol):
     """Scores a continuous stream. Not thread-safe: one caller at a time, from any thread."""
 
-    def process(self, samples: NDArray[np.int16]) -> list[Detection]:
-        """Score the next HOP samples (shape (1280,), 16 kHz). Returns what was detected, usually nothing."""
+    def process(self, samples: NDArray[np.int16], *, playing: bool = False) -> list[Detection]:
+        """Score the next HOP samples (shape (1280,), 16 kHz). Returns what was detected, usually nothing. ``playing``:
+        the box itself plays something."""
+
+    def hears(self, samples: NDArray[np.int16]) -> dict[str, float]:
+        """The highest score of every phrase in a stretch of sound (whole hops, 16 kHz) by itself; the stream that
+        ``process`` scores is left as it is."""
 
     @property
     def scores(self) -> dict[str, float]:

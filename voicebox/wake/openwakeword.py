@@ -63,13 +63,24 @@ class OpenWakeWord:
     def __init__(self, phrases: Sequence[Phrase], refractory: float = 2.0) -> None:
         """``refractory``: seconds of audio for which a phrase just detected is not detected again."""
         self._listeners = _listeners(phrases, math.ceil(refractory * 16_000 / HOP))
-        self._features = _Features(packaged(), max(listener.window for listener in self._listeners))
+        spectrum = open_network(packaged() / "melspectrogram.onnx", "wake word")
+        embedding = open_network(packaged() / "embedding_model.onnx", "wake word")
+        self._features = _Features(spectrum, embedding, max(listener.window for listener in self._listeners))
 
-    def process(self, samples: NDArray[np.int16]) -> list[Detection]:
+    def process(self, samples: NDArray[np.int16], *, playing: bool = False) -> list[Detection]:
         if samples.shape != (HOP,) or samples.dtype != np.int16:
             raise ValueError(f"a hop is {HOP} int16 samples, not {samples.dtype} of shape {samples.shape}")
         self._features.take(samples)
-        return [d for listener in self._listeners for d in listener.hear(self._features)]
+        return [d for listener in self._listeners for d in listener.hear(self._features, playing=playing)]
+
+    def hears(self, samples: NDArray[np.int16]) -> dict[str, float]:
+        features = self._features.apart()
+        best = dict.fromkeys(self.scores, 0.0)
+        for hop in samples.reshape(-1, HOP):
+            features.take(hop)
+            for listener in self._listeners:
+                best |= {label: max(best[label], score) for label, score in listener.scored(features).items()}
+        return best
 
     @property
     def scores(self) -> dict[str, float]:
@@ -87,13 +98,18 @@ Engine = OpenWakeWord
 class _Features:
     """Audio in, embeddings out: one for each hop, the newest last."""
 
-    def __init__(self, folder: Path, length: int) -> None:
-        self._spectrum = open_network(folder / "melspectrogram.onnx", "wake word")
-        self._embedding = open_network(folder / "embedding_model.onnx", "wake word")
+    def __init__(self, spectrum: Network, embedding: Network, length: int) -> None:
+        self._spectrum = spectrum
+        self._embedding = embedding
+        self._length = length
         self._audio = np.zeros((1, _OVERLAP + HOP), np.float32)
         self._rows = np.zeros((1, _WINDOW, _BANDS, 1), np.float32)
         self._embeddings = np.zeros((1, length, _EMBEDDING), np.float32)
         self._real = 0
+
+    def apart(self) -> "_Features":
+        """The same networks for other audio."""
+        return _Features(self._spectrum, self._embedding, self._length)
 
     def take(self, samples: NDArray[np.int16]) -> None:
         self._audio[:, :_OVERLAP] = self._audio[:, -_OVERLAP:]
@@ -131,32 +147,36 @@ class _Listener:
         self._run = dict.fromkeys(self._labels.values(), 0)
         self._deaf = 0
 
-    def hear(self, features: _Features) -> list[Detection]:
+    def hear(self, features: _Features, *, playing: bool) -> list[Detection]:
+        threshold, patience = self._phrase.demands(playing=playing)
+        self.scores |= self.scored(features)
+        self._run = {label: self._run[label] + 1 if self.scores[label] >= threshold else 0 for label in self._run}
+        return self._detections(patience)
+
+    def scored(self, features: _Features) -> dict[str, float]:
+        """The score of every label; none before enough audio was taken."""
         embeddings = features.last(self.window)
         if embeddings is None:
-            return []
+            return {}
         output = self._network.run(None, {self._input: embeddings})[0][0]
-        for index, label in self._labels.items():
-            self._note(label, float(output[index]))
-        return self._detections()
+        return {label: self._checked(float(output[index])) for index, label in self._labels.items()}
 
-    def _note(self, label: str, score: float) -> None:
-        if not 0.0 <= score <= 1.0 + _ROUNDING:  # not a number fails this too
-            self._doubt(score)
-            score = 0.0
-        self.scores[label] = min(score, 1.0)
-        self._run[label] = self._run[label] + 1 if self.scores[label] >= self._phrase.threshold else 0
+    def _checked(self, score: float) -> float:
+        if 0.0 <= score <= 1.0 + _ROUNDING:
+            return min(score, 1.0)
+        self._doubt(score)  # not a number comes here too
+        return 0.0
 
     def _doubt(self, score: float) -> None:
         if not self._suspect:
             _log.warning("wake word model %s scored %g, which is not in 0 to 1: ignored", self._phrase.model, score)
         self._suspect = True
 
-    def _detections(self) -> list[Detection]:
+    def _detections(self, patience: int) -> list[Detection]:
         self._deaf -= 1
         if self._deaf > 0:
             return []
-        heard = [label for label, run in self._run.items() if run >= self._phrase.patience]
+        heard = [label for label, run in self._run.items() if run >= patience]
         if heard:
             self._deaf = self._refractory
         return [Detection(label, self.scores[label]) for label in heard]
@@ -190,10 +210,11 @@ def _listeners(phrases: Sequence[Phrase], refractory: int) -> list[_Listener]:
 
 
 def _listener(phrase: Phrase, refractory: int) -> _Listener:
-    if not 0.0 < phrase.threshold <= 1.0:
-        raise ConfigError(f"wake word {phrase.model}: the threshold must be above 0 and at most 1")
-    if phrase.patience < 1:
-        raise ConfigError(f"wake word {phrase.model}: the patience must be at least 1 frame")
+    for threshold, patience in (phrase.demands(playing=playing) for playing in (False, True)):
+        if not 0.0 < threshold <= 1.0:
+            raise ConfigError(f"wake word {phrase.model}: the threshold must be above 0 and at most 1")
+        if patience < 1:
+            raise ConfigError(f"wake word {phrase.model}: the patience must be at least 1 frame")
     network = open_network(_path(phrase.model), "wake word")
     outputs = _outputs(network)
     if not outputs:

@@ -1,0 +1,297 @@
+"""Echo cancellation: takes what the speaker plays out of what the microphone hears.
+
+The reference is what the card was really given. Where it comes back is found by correlation, how it sounds then is
+learnt by a linear filter, and by how much the two cards' crystals differ is told from how that place moves."""
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from voicebox.audio.alignment import AHEAD, BEHIND, CHUNK, PathSearch, displacement
+from voicebox.audio.base import BLOCK, CAPTURE_RATE, Block
+from voicebox.audio.pcm import Samples, from_bytes, to_bytes
+from voicebox.audio.reference import Reference
+from voicebox.audio.speexdsp import FRAME, LinearCanceller
+
+TAIL = 4000
+"""Samples (250 ms) after which an echo is over: the filter's length."""
+_HEAD = 128  # samples of the filter before the path begins: room for it to move
+_FASTEST = 5e-4  # what moves faster is no crystal
+_LINGER = BEHIND + TAIL  # samples after the last sound until its echo is over, wherever the path may lie
+_MOVED = 80  # samples (5 ms): a path that moved further is another one
+_ASTRAY = 320  # samples between where the clocks say we are and where we are: a stream lost sound
+_ASTRAY_BLOCKS = 25
+_SURE = 10 * CAPTURE_RATE  # samples for which the crystals are known well enough to go by them
+_CONVERGED, _LOST = 10.0, 3.0  # dB of attenuation from which the echo counts as cancelled, and below which it does not
+_HOLD = 3 * CHUNK // BLOCK  # blocks held back at most
+_FAINT = 100.0  # what is played no louder than this (-50 dBFS) tells nothing
+_UNHEARD = 12  # chunks after which what was not found to come back does not
+_FADE = 0.7  # of the energies of before, with each chunk
+
+
+class Drift:
+    """By how much more reference than microphone samples there are, relatively: a Kalman filter of one number."""
+
+    _PRIOR = 1e-4
+    _BLUR = 0.15  # samples by which a look at the path is wrong
+    _WANDER = 1e-7  # per square root of a second: crystals warm up
+
+    def __init__(self) -> None:
+        self.value = 0.0
+        self._variance = self._PRIOR**2
+
+    def update(self, moved: float, elapsed: int) -> None:
+        """The learnt path moved by ``moved`` samples to the right within ``elapsed`` samples."""
+        self._variance += self._WANDER**2 * elapsed / CAPTURE_RATE
+        gain = self._variance / (self._variance + (self._BLUR / elapsed) ** 2)
+        self.value -= gain * moved / elapsed
+        self._variance *= 1 - gain
+
+
+class Course:
+    """Which reference sample was heard together with which microphone sample: a straight line."""
+
+    def __init__(self) -> None:
+        self._position, self._index, self._drift = 0, 0.0, 0.0
+
+    def start(self, position: int, index: float) -> None:
+        self._position, self._index = position, index
+
+    def bend(self, position: int, drift: float) -> None:
+        """Go on from ``position`` at another rate."""
+        self.start(position, self.index(position))
+        self._drift = drift
+
+    def index(self, position: int) -> float:
+        return self._index + (position - self._position) * (1.0 + self._drift)
+
+
+class EchoCanceller:
+    """Works on blocks of 20 ms. Raises DeviceError where speexdsp is missing.
+
+    While nothing was played for longer than an echo lasts it does nothing at all, and keeps what it has learnt. When
+    something begins to play it holds the microphone's blocks back, for 0.7 s at most, until it knows by how little the
+    two streams' clocks are off this time: so what it learnt before is right from the first sample on."""
+
+    def __init__(self) -> None:
+        self._reference = Reference()
+        self.heard = self._reference.heard
+        """To be told what the speaker plays; see ``base.Handlers.heard``."""
+        self.changed: Callable[[], None] = lambda: None
+        """Called when ``converged`` has changed."""
+        self._filter = LinearCanceller(TAIL)
+        self._search = PathSearch()
+        self._rest = PathSearch()
+        self._drift = Drift()
+        self._course = Course()
+        self._bulk = -float(_HEAD)  # samples by which the reference is held back
+        self._delay: int | None = None  # of the path, as it was last found; None: it never was
+        self._elsewhere = 0  # chunks in which it was found far from there
+        self._fresh = True  # just woken: the clocks may be off by a little
+        self._held: list[Block] = []
+        self._holding = False
+        self._expected = 0
+        self._broken = True  # a stream lost sound, or rested: the clocks must be asked
+        self._runs = 0  # of the reference, when they were asked last
+        self._until = 0  # position up to which the course was followed
+        self._astray = 0
+        self._chunk: list[tuple[Samples, Samples]] = []
+        self._chunks = 0
+        self._found_at: tuple[int, NDArray[np.float32]] | None = None  # the path at a position
+        self._levels = [0.0, 0.0]
+        self._unheard = 0  # chunks played of which nothing was found to come back
+        self.active = False
+        """Something is being played, or still sounds in the room."""
+        self.converged = False
+        """What comes back is being cancelled, or nothing does."""
+
+    @property
+    def attenuation(self) -> float:
+        """dB of what the microphone heard that was taken out, of late."""
+        heard, left = self._levels
+        return 10 * math.log10((heard + 1.0) / (left + 1.0))
+
+    @property
+    def delay(self) -> float | None:
+        """Seconds after which the echo comes back, by the cards' own account; None before it was found."""
+        return None if self._delay is None else self._delay / CAPTURE_RATE
+
+    @property
+    def drift(self) -> float:
+        """Parts per million by which the speaker's crystal is faster than the microphone's."""
+        return self._drift.value * 1e6
+
+    def process(self, block: Block) -> list[Block]:
+        """The blocks that are ready now, without the echo: usually this one."""
+        self._reference.update()
+        if not self._follow(block):
+            return [*self._release(), block]
+        if not self._holding:
+            return [self._clean(block)]
+        self._held.append(block)
+        return self._release() if self._found() else []
+
+    def played(self, position: int, count: int) -> Samples | None:
+        """What the microphone would have heard of the speaker, in a perfect room, in the last ``count`` samples before
+        ``position``; None if there was nothing. From any thread."""
+        if not self.active:
+            return None
+        start = self._course.index(position - count) - self._bulk - _HEAD
+        return np.rint(self._reference.read(start, count)).clip(-32768, 32767).astype(np.int16)
+
+    def close(self) -> None:
+        """Give the memory back. Safe to call twice."""
+        self._filter.close()
+
+    # --- where we are ----------------------------------------------------------------------------------------------
+
+    def _follow(self, block: Block) -> bool:
+        """Whether there is an echo to cancel; then the course is right for this block."""
+        gap, self._expected = block.position != self._expected, block.position + BLOCK
+        self._broken |= gap
+        if not self._reference.known:
+            return False
+        heard = self._reference.index(block.captured_at)
+        if heard - _LINGER > self._reference.sounding_until:
+            self.active = False
+            return False
+        off = self._course.index(block.position) - heard
+        self._astray = self._astray + 1 if abs(off) > _ASTRAY else 0
+        self._broken |= self._astray > _ASTRAY_BLOCKS or self._runs != self._reference.runs
+        self._broken |= not self.active and block.position - self._until > _SURE
+        if self._broken:
+            self._holding = not self.active and self._unheard <= _UNHEARD
+            self._start(block.position, heard)
+        self.active, self._until = True, block.position
+        return True
+
+    def _start(self, position: int, heard: float) -> None:
+        self._broken, self._runs = False, self._reference.runs
+        self._course.start(position, heard)
+        self._search.forget()
+        self._rest.forget()
+        self._fresh = True
+        self._astray = self._chunks = 0
+        self._chunk.clear()
+        self._found_at = None
+
+    def _found(self) -> bool:
+        """Look for the path in the blocks held back; true when it was found, or was looked for long enough."""
+        if len(self._held) % (CHUNK // BLOCK):
+            return False
+        chunk = self._held[-CHUNK // BLOCK :]
+        self._look(np.concatenate([from_bytes(block.pcm) for block in chunk]), chunk[0].position)
+        return not self._fresh or len(self._held) >= _HOLD
+
+    def _release(self) -> list[Block]:
+        held, self._held, self._holding = self._held, [], False
+        return [self._clean(block) for block in held]
+
+    def _look(self, microphone: Samples, position: int) -> None:
+        """Look for the path in a chunk of the microphone that begins at ``position``."""
+        around = self._around(position)
+        if self._silent(around):
+            return
+        self._chunks += 1
+        self._search.add(microphone.astype(np.float32), around)
+        delay = self._search.delay
+        self._unheard = self._unheard + 1 if delay is None else 0
+        if delay is not None and self._chunks >= 2:
+            self._align(delay)
+
+    def _around(self, position: int) -> NDArray[np.float32]:
+        return self._reference.read(self._course.index(position) - BEHIND, BEHIND + CHUNK + AHEAD)
+
+    def _silent(self, around: NDArray[np.float32]) -> bool:
+        start = BEHIND - round(self._bulk)
+        return float(np.abs(around[max(0, start) : start + CHUNK]).max(initial=0)) < _FAINT
+
+    def _align(self, delay: int) -> None:
+        known = delay if self._delay is None else self._delay
+        if self._fresh and self._delay is not None:
+            known += self._realign()
+        self._fresh = False
+        self._elsewhere = self._elsewhere + 1 if abs(delay - known) > _MOVED else 0
+        if self._delay is None or self._elsewhere > 2:
+            self._move_to(delay)
+        self._delay = known if self._elsewhere else delay
+
+    def _move_to(self, delay: int) -> None:
+        """The path is not where it was thought to be: learn it there."""
+        self._delay, self._elsewhere = delay, 0
+        self._bulk = float(delay - _HEAD)
+        self._filter.forget()
+        self._conclude(converged=False)
+
+    def _realign(self) -> int:
+        """The streams rested, and their clocks are off by a little: put the path that was learnt where it is now.
+        Returns by how many samples it was moved."""
+        known = np.zeros_like(self._search.path)
+        whole = round(self._bulk)
+        first = AHEAD + whole
+        known[first : first + TAIL] = self._filter.response[: known.size - first]
+        moved = displacement(known, self._search.path) - (self._bulk - whole)
+        if abs(moved) > BEHIND // 4:
+            return 0
+        self._bulk += moved
+        return round(moved)
+
+    # --- what is done to a block -------------------------------------------------------------------------------------
+
+    def _clean(self, block: Block) -> Block:
+        samples = from_bytes(block.pcm)
+        halves = [self._cancel(block.position + at, samples[at : at + FRAME]) for at in range(0, BLOCK, FRAME)]
+        cleaned = np.concatenate(halves)
+        self._study(block.position, samples, cleaned)
+        return replace(block, pcm=to_bytes(cleaned))
+
+    def _cancel(self, position: int, samples: Samples) -> Samples:
+        reference = self._reference.read(self._course.index(position) - self._bulk, FRAME)
+        return self._filter.process(samples, np.rint(reference).clip(-32768, 32767).astype(np.int16))
+
+    # --- how well it went --------------------------------------------------------------------------------------------
+
+    def _study(self, position: int, samples: Samples, cleaned: Samples) -> None:
+        """Learn from each chunk how well it went."""
+        self._chunk.append((samples, cleaned))
+        if len(self._chunk) * BLOCK < CHUNK:
+            return
+        microphone = np.concatenate([pair[0] for pair in self._chunk])
+        left = np.concatenate([pair[1] for pair in self._chunk])
+        self._chunk.clear()
+        start = position + BLOCK - CHUNK
+        self._look(microphone, start)
+        around = self._around(start)
+        if not self._silent(around):
+            self._judge(microphone, left, around)
+            self._track(position + BLOCK)
+
+    def _judge(self, microphone: Samples, left: Samples, around: NDArray[np.float32]) -> None:
+        self._levels = [
+            _FADE * level + float(np.var(sound)) for level, sound in zip(self._levels, (microphone, left), strict=True)
+        ]
+        self._rest.add(left.astype(np.float32), around)
+        if self.attenuation > _CONVERGED or self._unheard > _UNHEARD:
+            self._conclude(converged=True)
+        elif self.attenuation < _LOST and self._rest.delay is not None:
+            self._conclude(converged=False)
+
+    def _conclude(self, *, converged: bool) -> None:
+        if converged != self.converged:
+            self.converged = converged
+            self.changed()
+
+    def _track(self, position: int) -> None:
+        """Tell from how the path moves how fast the crystals drift apart."""
+        if self._chunks % 4 or self._search.delay is None:
+            return
+        if self._found_at is not None:
+            since, path = self._found_at
+            moved, elapsed = displacement(path, self._search.path), position - since
+            if abs(moved) < _FASTEST * elapsed:
+                self._drift.update(moved, elapsed)
+                self._course.bend(position, self._drift.value)
+        self._found_at = position, self._search.path

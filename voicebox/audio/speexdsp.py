@@ -1,0 +1,101 @@
+"""Debian's libspeexdsp1 by ctypes: the only file that loads it."""
+
+import ctypes
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from voicebox.audio.base import BLOCK, CAPTURE_RATE
+from voicebox.audio.pcm import Samples
+from voicebox.errors import DeviceError
+
+LIBRARY = "libspeexdsp.so.1"
+FRAME = 160
+"""Samples the echo canceller takes at a time: 10 ms."""
+_DENOISE, _AGC, _AGC_LEVEL, _NOISE_SUPPRESS = 0, 2, 6, 8  # speex_preprocess.h
+_SAMPLING_RATE, _RESPONSE_SIZE, _RESPONSE = 24, 27, 29  # speex_echo.h
+_SUPPRESS_DB = -20
+_LEVEL = 8000.0  # of full scale 32768: speech at about -12 dBFS
+_INTS, _FLOATS = ctypes.c_int, ctypes.c_float
+
+
+def load() -> Any:  # noqa: ANN401  # a ctypes library has no types
+    """Raises DeviceError where the library is missing."""
+    try:
+        speex = ctypes.CDLL(LIBRARY)
+    except OSError as error:
+        raise DeviceError(f"{LIBRARY} is missing: sudo apt install libspeexdsp1") from error
+    speex.speex_preprocess_state_init.restype = ctypes.c_void_p
+    speex.speex_preprocess_ctl.argtypes = [ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p]
+    speex.speex_preprocess_run.argtypes = [ctypes.c_void_p, ctypes.c_void_p]
+    speex.speex_preprocess_state_destroy.argtypes = [ctypes.c_void_p]
+    speex.speex_echo_state_init.restype = ctypes.c_void_p
+    speex.speex_echo_ctl.argtypes = [ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p]
+    speex.speex_echo_cancellation.argtypes = [ctypes.c_void_p] * 4
+    speex.speex_echo_state_reset.argtypes = [ctypes.c_void_p]
+    speex.speex_echo_state_destroy.argtypes = [ctypes.c_void_p]
+    return speex
+
+
+class Preprocessor:
+    """Noise suppression and gain control of blocks of 20 ms; each comes back as long as it was, 20 ms late."""
+
+    def __init__(self, *, noise_suppression: bool, gain_control: bool) -> None:
+        self._speex = load()
+        self._state = self._speex.speex_preprocess_state_init(BLOCK, CAPTURE_RATE)
+        self._set(_DENOISE, _INTS(noise_suppression))
+        self._set(_NOISE_SUPPRESS, _INTS(_SUPPRESS_DB))
+        self._set(_AGC, _INTS(gain_control))
+        self._set(_AGC_LEVEL, _FLOATS(_LEVEL))
+
+    def process(self, block: Samples) -> Samples:
+        """The next block, shape (320,), cleaned."""
+        cleaned = block.copy()
+        self._speex.speex_preprocess_run(self._state, cleaned.ctypes.data)
+        return cleaned
+
+    def close(self) -> None:
+        """Give the memory back. Safe to call twice."""
+        state, self._state = self._state, None
+        if state:
+            self._speex.speex_preprocess_state_destroy(state)
+
+    def _set(self, request: int, value: ctypes.c_int | ctypes.c_float) -> None:
+        self._speex.speex_preprocess_ctl(self._state, request, ctypes.byref(value))
+
+
+class LinearCanceller:
+    """Learns how the speaker's sound comes back through the microphone, up to ``tail`` samples later, and takes it out.
+    It is a linear filter: nobody's voice is suppressed with the echo."""
+
+    def __init__(self, tail: int) -> None:
+        self._speex = load()
+        self._state = self._speex.speex_echo_state_init(FRAME, tail)
+        rate = ctypes.c_int(CAPTURE_RATE)
+        self._speex.speex_echo_ctl(self._state, _SAMPLING_RATE, ctypes.byref(rate))
+
+    def process(self, microphone: Samples, reference: Samples) -> Samples:
+        """The next FRAME samples of the microphone without what comes of the reference; both contiguous."""
+        out = np.empty(FRAME, np.int16)
+        self._speex.speex_echo_cancellation(self._state, microphone.ctypes.data, reference.ctypes.data, out.ctypes.data)
+        return out
+
+    @property
+    def response(self) -> NDArray[np.int32]:
+        """The path as it was learnt, one number per sample of the tail, in no particular unit."""
+        size = ctypes.c_int()
+        self._speex.speex_echo_ctl(self._state, _RESPONSE_SIZE, ctypes.byref(size))
+        response = np.zeros(size.value, np.int32)
+        self._speex.speex_echo_ctl(self._state, _RESPONSE, response.ctypes.data)
+        return response
+
+    def forget(self) -> None:
+        """Begin to learn anew."""
+        self._speex.speex_echo_state_reset(self._state)
+
+    def close(self) -> None:
+        """Give the memory back. Safe to call twice."""
+        state, self._state = self._state, None
+        if state:
+            self._speex.speex_echo_state_destroy(state)
