@@ -24,6 +24,7 @@ from voicebox.core.events import (
     SessionReady,
     SpeakerDrained,
     StopRequested,
+    TextAsked,
 )
 from voicebox.core.state import State
 from voicebox.core.transitions import step
@@ -186,6 +187,19 @@ def test_who_tries_again_is_not_talked_over_and_the_message_counts_as_not_said()
     stage(play)
 
 
+def test_the_end_of_a_message_cut_short_is_not_that_of_the_next() -> None:
+    async def play(there: Stage) -> None:
+        there.happens(wake(), REFUSED)
+        await asyncio.sleep(1)
+        there.happens(wake(), SessionEnded("", Category.QUOTA))
+        await asyncio.sleep(1)
+        assert there.news()[-1][1] == "used_up"
+        there.happens(MuteChanged(muted=True))
+        assert there.news() == []
+
+    stage(play)
+
+
 def test_a_message_never_begins_once_somebody_speaks_to_the_box() -> None:
     async def play(there: Stage) -> None:
         there.happens(wake(), REFUSED)
@@ -226,6 +240,17 @@ def test_a_box_that_starts_without_microphone_says_so_once_it_has_waited() -> No
         there.happens(PRESS)
         await asyncio.sleep(60)
         assert [name for _, name in there.news()] == ["error"]
+
+    stage(play)
+
+
+def test_a_conversation_in_writing_is_not_talked_over() -> None:
+    async def play(there: Stage) -> None:
+        there.happens(UNPLUGGED)
+        await asyncio.sleep(SETTLED - 2)
+        there.happens(TextAsked("hello"))
+        await asyncio.sleep(60)
+        assert there.news() == []
 
     stage(play)
 
