@@ -175,8 +175,7 @@ def backend(settings: Settings) -> Backend:
 def sounds(settings: Settings, speaker: Speaker, loop: asyncio.AbstractEventLoop) -> Sounds:
     """The box's own sounds."""
     chosen = settings.sounds
-    echo_free = settings.audio.duplex == "full"
-    opening = echo_free if chosen.listen_earcon == "auto" else chosen.listen_earcon
+    opening = None if chosen.listen_earcon == "auto" else chosen.listen_earcon
     library = Library(chosen.directory, SOUNDS, _decode_file, language=chosen.language, volume=chosen.volume)
     return Sounds(library, speaker.notify, loop, Wanted(chosen.earcons, opening, chosen.spoken))
 

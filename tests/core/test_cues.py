@@ -136,6 +136,13 @@ def test_what_kept_the_link_from_coming_up(category: Category | None, expected: 
     assert heard(wake(), lost, lost, lost, PHASE_TIMER) == [Cue.WAKE, expected]
 
 
+def test_an_older_fault_does_not_hide_what_went_wrong_now() -> None:
+    """The light goes on showing the refusal, which lasts."""
+    refused = (wake(), SessionEnded("", Category.AUTH))
+    assert heard(*refused, wake(), SessionEnded("", Category.QUOTA))[-1] is Cue.USED_UP
+    assert heard(*refused, wake(), SessionLost("", 1.0), PHASE_TIMER)[-1] is Cue.NO_NETWORK
+
+
 def test_no_answer_is_an_error_and_has_no_message() -> None:
     assert last(*THINKING, PHASE_TIMER) is Cue.ERROR
 

@@ -26,7 +26,7 @@ from voicebox.core.events import (
     StopRequested,
     TextAsked,
 )
-from voicebox.core.state import State
+from voicebox.core.state import Policy, State
 from voicebox.core.transitions import step
 from voicebox.sounds.library import Library
 from voicebox.sounds.player import PAUSE, SETTLED, Sounds, Wanted
@@ -127,6 +127,18 @@ def test_what_is_not_wanted_is_not_heard(wanted: Wanted, heard: list[str]) -> No
         assert [name for _, name in there.news()] == heard
 
     stage(play, wanted)
+
+
+def test_where_the_echo_is_known_to_be_taken_out_listening_is_heard() -> None:
+    """It may become so, or cease to be, while the box runs."""
+
+    async def play(there: Stage) -> None:
+        for full_duplex in (False, True, False):
+            there.state = State(Policy(full_duplex=full_duplex))
+            there.happens(wake())
+        assert [name for _, name in there.news()] == ["wake"]
+
+    stage(play, Wanted())
 
 
 def test_a_message_follows_the_earcon_and_is_said_once() -> None:

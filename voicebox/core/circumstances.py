@@ -68,10 +68,11 @@ def _cut_off(state: State, link: Link) -> Outcome:
 
 
 def ended(state: State, event: SessionEnded) -> Outcome:
-    return finish(state, fault=_why(event))
+    return finish(state, fault=why(event))
 
 
-def _why(event: SessionEnded) -> Fault | None:
+def why(event: SessionEnded) -> Fault | None:
+    """The fault that ended the session; None if it ended as agreed."""
     if event.category is None:
         return None
     return _ENDS.get(event.category, Fault.REFUSED)
@@ -82,7 +83,7 @@ def ended_speaking(state: State, event: SessionEnded) -> Outcome:
 
 
 def ended_idle(state: State, event: SessionEnded) -> Outcome:
-    fault = _why(event)
+    fault = why(event)
     return show(state, fault) if fault else (state, ())
 
 

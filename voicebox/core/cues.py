@@ -7,6 +7,7 @@ from collections.abc import Callable
 from enum import StrEnum
 from typing import Any
 
+from voicebox.core.circumstances import why
 from voicebox.core.events import (
     LAST_MINUTES,
     ButtonHeld,
@@ -25,6 +26,7 @@ from voicebox.core.events import (
     TimerExpired,
     WakeDetected,
 )
+from voicebox.core.moves import device_fault, waited_for
 from voicebox.core.state import Fault, Phase, State
 
 
@@ -120,12 +122,21 @@ def _token_refused(before: State, event: SessionEnded, after: State) -> bool:
     return _over(before, event, after) and event.category is Category.AUTH
 
 
-def _session_failed(before: State, event: SessionEnded, after: State) -> bool:
-    return _over(before, event, after) and event.category is not None
+def _failed(before: State, event: Event, after: State) -> bool:
+    return _over(before, event, after) and _fault(before, event) is not None
 
 
-def _waited_in_vain(before: State, event: TimerExpired, after: State) -> bool:
-    return _over(before, event, after) and before.phase is not Phase.LISTENING
+def _fault(before: State, event: Event) -> Fault | None:
+    """The fault that this event is; an older one may hide it on the light."""
+    match event:
+        case SessionEnded():
+            return why(event)
+        case TimerExpired():
+            return waited_for(before)
+        case DeviceLost():
+            return device_fault(frozenset({event.device}))
+        case _:
+            return None
 
 
 Row = tuple[type[Event], Callable[[State, Any, State], bool], Cue | None]
@@ -142,26 +153,21 @@ TABLE: tuple[Row, ...] = (
     (ButtonPressed, _while_muted, Cue.MUTE),
     (SessionWarning, _last_minute, Cue.LAST_MINUTE),
     (SessionEnded, _token_refused, Cue.WRONG_TOKEN),
-    (SessionEnded, _session_failed, Cue.ERROR),
-    (TimerExpired, _waited_in_vain, Cue.ERROR),
-    (DeviceLost, _over, Cue.ERROR),
+    (Event, _failed, Cue.ERROR),
     (Event, _over, Cue.END),
 )
 """What happened, on which condition, and what is heard; the first row that fits counts. An ERROR here is heard as
-FAULTS says of the fault it left."""
+FAULTS says of its fault."""
 
 
 def cue(before: State, event: Event, after: State) -> Cue | None:
     """What the step from ``before`` to ``after`` sounds like. A conversation in writing sounds like nothing."""
     for kind, fits, heard in TABLE:
         if isinstance(event, kind) and fits(before, event, after):
+            fault = _fault(before, event) if heard is Cue.ERROR else None
             silent = before.written and kind is not MuteChanged
-            return None if silent else _of_fault(after) if heard is Cue.ERROR else heard
+            return None if silent else FAULTS[fault] if fault else heard
     return None
-
-
-def _of_fault(state: State) -> Cue:
-    return Cue.ERROR if state.fault is None else FAULTS[state.fault]
 
 
 AGAIN_AFTER = 1800.0

@@ -60,6 +60,11 @@ def device_fault(lost: frozenset[Device]) -> Fault | None:
     return Fault.NO_SPEAKER if Device.SPEAKER in lost else None
 
 
+def waited_for(state: State) -> Fault | None:
+    """What it means that the deadline of this phase has passed; None: nothing is wrong."""
+    return {Phase.CONNECTING: state.trouble or Fault.OFFLINE, Phase.THINKING: Fault.NO_REPLY}.get(state.phase)
+
+
 def open_window(state: State, since: int | None) -> Window | None:
     if state.muted or state.written or Device.MICROPHONE in state.lost:
         return None

@@ -48,8 +48,9 @@ from voicebox.core.moves import (
     open_window,
     speech_window,
     stay,
+    waited_for,
 )
-from voicebox.core.state import Fault, Link, Phase, State, Window
+from voicebox.core.state import Link, Phase, State, Window
 
 # --- starting and ending a conversation ----------------------------------------------------------------------------
 
@@ -84,20 +85,20 @@ def end(state: State, _event: Event) -> Outcome:
     return finish(state)
 
 
-def _end_if_phase_timer(state: State, event: TimerExpired, fault: Fault | None) -> Outcome:
-    return finish(state, fault=fault) if event.timer is Timer.PHASE else fault_timer(state, event)
+def _end_if_phase_timer(state: State, event: TimerExpired) -> Outcome:
+    return finish(state, fault=waited_for(state)) if event.timer is Timer.PHASE else fault_timer(state, event)
 
 
 def connect_expired(state: State, event: TimerExpired) -> Outcome:
-    return _end_if_phase_timer(state, event, state.trouble or Fault.OFFLINE)
+    return _end_if_phase_timer(state, event)
 
 
 def listen_expired(state: State, event: TimerExpired) -> Outcome:
-    return _end_if_phase_timer(state, event, None)
+    return _end_if_phase_timer(state, event)
 
 
 def reply_expired(state: State, event: TimerExpired) -> Outcome:
-    return _end_if_phase_timer(state, event, Fault.NO_REPLY)
+    return _end_if_phase_timer(state, event)
 
 
 def wake_again(state: State, event: WakeDetected) -> Outcome:

@@ -22,14 +22,16 @@ SETTLED = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What the owner wants to hear; ``opening``: also while the microphone is open."""
+    """What the owner wants to hear. ``opening``: also while the microphone is open; None: where it does not hear the
+    box itself, which is where the core is allowed full duplex."""
 
     earcons: bool = True
-    opening: bool = False
+    opening: bool | None = None
     messages: bool = True
 
-    def has(self, earcon: Cue) -> bool:
-        return self.earcons and (self.opening or earcon not in OPENING)
+    def has(self, earcon: Cue, state: State) -> bool:
+        opening = state.policy.full_duplex if self.opening is None else self.opening
+        return self.earcons and (opening or earcon not in OPENING)
 
 
 class Sounds:
@@ -108,7 +110,7 @@ class Sounds:
 
     def _beep(self, earcon: Cue) -> None:
         pcm = self._earcons.get(earcon)
-        if pcm and self._wanted.has(earcon) and self._speaking is None:
+        if pcm and self._wanted.has(earcon, self._state) and self._speaking is None:
             self._sound(pcm)
 
     def _sound(self, pcm: bytes) -> None:
