@@ -98,7 +98,8 @@ def warnings(settings: Settings) -> list[str]:
 def _heard_by_itself(settings: Settings) -> list[str]:
     """Speech is to interrupt where the loudspeaker's own is not kept away from the microphone."""
     path = ("interruption", "by")
-    if "speech" not in settings.interruption.by or settings.audio.duplex == "full":
+    echo_free = settings.audio.duplex == "full" or settings.audio.echo_cancellation
+    if "speech" not in settings.interruption.by or echo_free:
         return []
     words = "the box may take its own answers for somebody speaking, and interrupt itself"
     return [f'{type(settings).layers.origin(path) or "default"}: interruption.by has "speech": {words}']
