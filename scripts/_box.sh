@@ -7,7 +7,7 @@ opt=/opt/voicebox
 etc=/etc/voicebox
 state=/var/lib/voicebox
 cache=/var/cache/voicebox
-units=/etc/systemd/system
+units=/usr/local/lib/systemd/system # not /etc: that is where the owner's own changes go, which must outlast an upgrade
 UNITS=(voicebox.service voicebox-shutdown.path voicebox-shutdown.service)
 rules=/etc/udev/rules.d/60-voicebox.rules
 program=/usr/local/bin/voicebox
@@ -80,10 +80,12 @@ check_room() {
 # What somebody made by hand is not ours to replace.
 check_paths() {
     local path
-    for path in "$opt/current" "$program" "${UNITS[@]/#/$units/}"; do
+    for path in "$opt/current" "$program"; do
         [ -L "$path" ] || [ ! -e "$path" ] ||
             die "$path was not made by this script; take it away first: sudo mv $path ~/voicebox-before"
     done
+    [ ! -e /etc/systemd/system/voicebox.service ] ||
+        say "/etc/systemd/system/voicebox.service takes the place of the service installed here; remove it unless you want that"
 }
 
 # --- a version, in its own directory -------------------------------------------------------------------------------
@@ -250,12 +252,18 @@ open_pins() {
     fi
 }
 
-# The units are the version's own, so they are switched with it.
-make_links() {
+# switch NAME: "current" leads to this version, and the units are its own. Copies: a link would be disabled for good by
+# "systemctl disable".
+switch() {
     local unit
-    step "service and command"
-    for unit in "${UNITS[@]}"; do link "$opt/current/tree/systemd/$unit" "$units/$unit"; done
+    change mkdir -p "$units"
+    for unit in "${UNITS[@]}"; do
+        change install -m 644 "$opt/$1/tree/systemd/$unit" "$units/$unit.new"
+        change mv "$units/$unit.new" "$units/$unit"
+    done
+    link "$1" "$opt/current"
     link "$opt/current/bin/voicebox" "$program"
+    change sync
 }
 
 # --- the service ---------------------------------------------------------------------------------------------------

@@ -62,7 +62,7 @@ class Day:
 
     def install(self) -> None:
         """What systemd thinks of the unit."""
-        verified = run("systemd-analyze", "verify", "--man=no", f"/etc/systemd/system/{UNIT}")
+        verified = run("systemd-analyze", "verify", "--man=no", shown("FragmentPath")["FragmentPath"])
         complaints = verified.stdout + verified.stderr
         self._check(
             "systemd-analyze verify", verified.returncode == 0 and not complaints, complaints or "nothing to say"
@@ -215,7 +215,8 @@ class Day:
         )
 
     def figures(self) -> None:
-        seen = shown("MemoryCurrent", "CPUUsageNSec")
+        seen = shown("MemoryCurrent", "CPUUsageNSec", "TasksCurrent", "TasksMax")
+        self._report.tell("threads and processes of the unit", f"{seen['TasksCurrent']} of {seen['TasksMax']}")
         self._report.tell("memory of the unit", f"{int(seen['MemoryCurrent']) / 1e6:.0f} MB")
         self._report.tell("processor time so far", f"{int(seen['CPUUsageNSec']) / 1e9:.0f} s")
 

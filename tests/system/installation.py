@@ -39,6 +39,7 @@ from tests.system.versions import CRASHES, HANGS, TREE, make, version_of
 WORK = Path("/check")
 WHEELS = WORK / "wheels"
 SNAPSHOT = WORK / "before.json"
+LGPIO = Path("/usr/lib/python3/dist-packages/lgpio.py")
 OWN = version_of(TREE)
 SETTINGS = """\
 [audio]
@@ -84,6 +85,7 @@ class Check:
         done = run("bash", "-c", f'set -eu; {load}; install_packages; need_packages "${{BUILD_PACKAGES[@]}}"')
         self._check("Debian's packages", done.returncode == 0, words(done))
         WORK.mkdir(parents=True)
+        LGPIO.write_text("there = True\n")
         SNAPSHOT.write_text(json.dumps(snapshot()))
 
     def fresh(self) -> None:
@@ -101,6 +103,8 @@ class Check:
             "voicebox --version as user voicebox", version.stdout.strip() == f"voicebox {OWN}", version.stdout.strip()
         )
         self._check("voicebox check as user voicebox", settings.returncode == 0, words(settings))
+        driver = as_user("/opt/voicebox/current/bin/python", "-c", "import lgpio; print(lgpio.there)")
+        self._check("the pins' driver of the system is used", driver.stdout == "True\n", words(driver))
         shutil.copytree("/var/cache/voicebox/wheels", WHEELS)
 
     def _places(self) -> None:
@@ -166,7 +170,7 @@ class Check:
         status = run("systemctl", "status", "--no-pager", UNIT).stdout
         line = next((line.strip() for line in status.splitlines() if "Status:" in line), "no such line")
         self._check("systemctl status says what it is doing", "waiting for" in line, line)
-        verified = run("systemd-analyze", "verify", "--man=no", f"/etc/systemd/system/{UNIT}")
+        verified = run("systemd-analyze", "verify", "--man=no", shown("FragmentPath"))
         complaints = verified.stdout + verified.stderr
         self._check(
             "systemd-analyze verify", verified.returncode == 0 and not complaints, complaints or "nothing to say"
@@ -212,6 +216,15 @@ class Check:
         self._wait(Path("/run/off").exists, 10)
         self._check("a button can switch the machine off", Path("/run/off").exists(), "the unit for it was started")
         shutil.rmtree(override.parent)
+
+    def disabled(self) -> None:
+        """What its owner has switched off stays off."""
+        run("systemctl", "disable", "--now", UNIT)
+        done = install("--wheels", WHEELS)
+        state = (shown("ActiveState"), run("systemctl", "is-enabled", UNIT).stdout.strip())
+        self._check("a disabled service stays as it is", state == ("inactive", "disabled"), f"{state}, {words(done)}")
+        run("systemctl", "enable", "--now", UNIT)
+        self._running("and can be enabled again", target("current"))
 
     def again(self) -> None:
         """The same version once more, as after a git pull that did not change its number."""
@@ -327,7 +340,7 @@ class Check:
 
 STAGES = {
     "unbooted": "refusals packages fresh purge offline",
-    "booted": "boots secrets button again upgrade power_cut crashes hangs settings roll_back leave nothing_left",
+    "booted": "boots secrets button again upgrade power_cut crashes hangs settings roll_back disabled leave nothing_left",
     "machine": "bare upgrade crashes roll_back leave",
 }
 
