@@ -147,9 +147,9 @@ class Check:
         self._check("--uninstall keeps settings and state", kept.returncode == 0 and there, words(kept))
         purged = install("--uninstall", "--purge")
         self._check("--uninstall --purge", purged.returncode == 0, words(purged))
-        self.nothing_left()
+        self.clean()
 
-    def nothing_left(self) -> None:
+    def clean(self) -> None:
         left = differences(json.loads(SNAPSHOT.read_text()), snapshot())
         self._check(
             "nothing is left of it",
@@ -340,7 +340,7 @@ class Check:
 
 STAGES = {
     "unbooted": "refusals packages fresh purge offline",
-    "booted": "boots secrets button again upgrade power_cut crashes hangs settings roll_back disabled leave nothing_left",
+    "booted": "boots secrets button again upgrade power_cut crashes hangs settings roll_back disabled leave clean",
     "machine": "bare upgrade crashes roll_back leave",
 }
 
