@@ -332,7 +332,7 @@ class Check:
         gone = (shown("LoadState"), run("pgrep", "-x", "voicebox").stdout)
         self._check("systemd knows it no more", gone == ("not-found", ""), gone[0])
         names = [path for path in map(Path, ("/etc", "/opt", "/usr/local", "/var", "/run")) for path in walk(path)]
-        left = [str(path) for path in names if "voicebox" in path.name and path != Path("/etc/hostname")]
+        left = [str(path) for path in names if "voicebox" in str(path)]
         user = run("getent", "passwd", "voicebox").returncode == 0 or run("getent", "group", "voicebox").returncode == 0
         seen = ", ".join(left) or f"nothing is called so; the user is {'there' if user else 'gone'}"
         self._check("no file and no user of its name", not left and not user, seen)
