@@ -85,6 +85,7 @@ class Daemon:
         self.told = 0  # lines that ``expect`` has read
         self._environ = environment({**environ, **self.systemd.environ, "WATCHDOG_USEC": str(round(watchdog * 1e6))})
         self._environ.setdefault("VOICEBOX_LOG__LEVEL", "debug")
+        self._environ.setdefault("VOICEBOX_AUDIO__ECHO_CANCELLATION", "false")  # sound is compared bit by bit
         self._environ.setdefault("VOICEBOX_SOUNDS__EARCONS", "false")  # silence is measured
         self._environ.setdefault("VOICEBOX_SOUNDS__SPOKEN", "false")
         for name in ("STATE", "RUNTIME"):
