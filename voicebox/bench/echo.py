@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from voicebox.audio.base import CAPTURE_RATE
 from voicebox.bench import Figure, Options, _rig, at_least, at_most, stated
+from voicebox.bench._echo_card import echo_figures
 from voicebox.bench._rooms import Path, SimulatedBox, Sound
 from voicebox.uplink import JUDGED, OURS
 from voicebox.wake.base import HOP, Phrase
@@ -77,12 +78,13 @@ SCENES = (
 
 def run(options: Options) -> list[Figure]:
     """Attenuation and recall for every scene, and an hour of replies that say the wake word themselves."""
+    figures = echo_figures(options) if options.card else []
     speech = _rig.speech()
     if speech is None:
-        options.left_out("echo", _rig.WHY_NOT)
-        return []
+        options.left_out("echo in simulated rooms", _rig.WHY_NOT)
+        return figures
     voices = Voices(speech)
-    figures = [figure for scene in SCENES for figure in attenuation(scene, voices)]
+    figures += [figure for scene in SCENES for figure in attenuation(scene, voices)]
     figures += without(voices)
     for scene in SCENES:
         figures += [recall(scene, ratio, voices) for ratio in (-20, -10, -5, 0)]
