@@ -70,8 +70,8 @@ class Card:
         self.loop.call_later(when - self.loop.time(), self._ended, reply_id)
 
     def _ended(self, reply_id: int) -> None:
-        if self.playback.over(reply_id):
-            self.drained.append(reply_id)
+        while ended := self.playback.over(reply_id):
+            self.drained.append(ended)
 
 
 def listen(replies: list[list[float]], lead: Lead) -> Heard:

@@ -18,6 +18,18 @@ def test_a_reply_without_sound_left_ends_after_the_sound_before_it() -> None:
     assert ended == [(2, 0.02)]
 
 
+def test_replies_end_in_their_order_though_timers_do_not() -> None:
+    queue = Playback(lambda *_: None, clock=lambda: 0.0)
+    queue.play(1, bytes(2 * 480))
+    queue.finish(1)
+    queue.finish(2)
+    queue.play(3, bytes(2 * 480))
+    queue.finish(3)
+    queue.pull(481, 0.0)
+    assert queue.over(3) == 0
+    assert [queue.over(2), queue.over(2), queue.over(2), queue.over(1)] == [1, 2, 0, 0]
+
+
 def test_the_end_of_a_flushed_reply_is_never_reported() -> None:
     ended: list[int] = []
     queue = Playback(lambda reply_id, _: ended.append(reply_id), clock=lambda: 0.0)

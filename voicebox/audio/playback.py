@@ -165,11 +165,16 @@ class Playback:
             starving = self._starved > self.floor and not self._held
             return max(0.0, self._clock() - self._timeline.until) if starving else 0.0
 
-    def over(self, reply_id: int) -> bool:
-        """Whether the end of this reply, now that it is heard, is to be reported: it was not flushed, nothing of it
-        came after all, and it is not held (then ``resume`` calls ``drained_at`` again). True once."""
+    def over(self, reply_id: int) -> int:
+        """The end of this reply is heard now: which reply's end is to be reported; 0: none, else ask again. Replies end
+        in their order, even where timers do not; none that was flushed, or of which more came after all, and none while
+        they are held (``resume`` then calls ``drained_at`` again)."""
         with self._lock:
-            return not self._held and self._ended.pop(reply_id, None) is not None
+            if self._held or reply_id not in self._ended:
+                return 0
+            first = min(self._ended)
+            del self._ended[first]
+            return first
 
     # --- the card's side ---------------------------------------------------------------------------------------------
 

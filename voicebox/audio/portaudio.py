@@ -164,8 +164,8 @@ class PortAudioBackend:
         self._loop.call_later(max(0.0, when - time.monotonic()) + PERIOD, self._drained, reply_id)
 
     def _drained(self, reply_id: int) -> None:
-        if self._running and self._playback.over(reply_id):
-            self._handlers.drained(reply_id)
+        while self._running and (ended := self._playback.over(reply_id)):
+            self._handlers.drained(ended)
 
     def _watch(self) -> None:
         self._timer = self._loop.call_later(_WATCH, self._watch)

@@ -131,8 +131,8 @@ class _Speaker(Playback):
             self._loop.call_at(when, self._drained, reply_id)
 
     def _drained(self, reply_id: int) -> None:
-        if self._loop is not None and self._handlers is not None and self.over(reply_id):
-            self._handlers.drained(reply_id)
+        while self._loop is not None and self._handlers is not None and (ended := self.over(reply_id)):
+            self._handlers.drained(ended)
 
 
 class WavBackend:
