@@ -32,6 +32,9 @@ class Script:
         self.finds: dict[int, Event] = {}
         self.speaking = False
 
+    def called(self, at: int) -> None:
+        pass
+
     def begin(self, since: int) -> None:
         self.begun.append(since)
         self.searched.clear()
@@ -382,6 +385,9 @@ def test_what_is_cleaned_for_the_service_is_searched_as_it_was_heard() -> None:
 
     class Noting:
         speaking = False
+
+        def called(self, at: int) -> None:
+            pass
 
         def begin(self, since: int) -> None:
             assert since == 0

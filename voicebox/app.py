@@ -272,7 +272,7 @@ class App:
     # what follows the core
 
     def _follow(self, step: Step) -> None:
-        self.hearing.follow(step.after)
+        self.hearing.follow(step.after, step.event)
         self.sounds.follow(step.before, step.event, step.after)
         self.latency.observe(step, self.box.last_flush)
         self.last_reply.follow(step.commands)

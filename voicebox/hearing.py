@@ -9,7 +9,7 @@ from typing import Protocol
 from voicebox.audio.base import BLOCK, Block
 from voicebox.audio.pcm import Samples, SpeechGate, from_bytes, to_bytes
 from voicebox.audio.vad import Endpointer, SpeechBegan
-from voicebox.core.events import Event, SpeechStarted, SpeechStopped
+from voicebox.core.events import Event, SpeechStarted, SpeechStopped, WakeDetected
 from voicebox.core.state import Phase, State
 from voicebox.uplink import Ring, Uplink, WakeListener
 
@@ -31,6 +31,9 @@ class SpeechFinder(Protocol):
     def begin(self, since: int) -> None:
         """A conversation listens from this microphone position on."""
 
+    def called(self, at: int) -> None:
+        """The wake word was recognised at this position."""
+
     def block(self, position: int, samples: Samples) -> list[Event]:
         """The next 20 ms of it."""
 
@@ -50,6 +53,9 @@ class GateFinder:
     def begin(self, since: int) -> None:
         del since
         self._told = False
+
+    def called(self, at: int) -> None:
+        """The service decides where turns end."""
 
     def block(self, position: int, samples: Samples) -> list[Event]:
         self._gate.feed(samples)
@@ -72,6 +78,9 @@ class UtteranceFinder:
     def begin(self, since: int) -> None:
         del since
         self._endpointer.reset()
+
+    def called(self, at: int) -> None:
+        self._endpointer.called(at)
 
     def block(self, position: int, samples: Samples) -> list[Event]:
         found = self._endpointer.feed(position, samples)
@@ -158,9 +167,11 @@ class Hearing:
         assert self._clean is not None  # noqa: S101  # for the type checker
         return replace(block, pcm=to_bytes(self._clean(from_bytes(block.pcm))))
 
-    def follow(self, state: State) -> None:
-        """The core has decided: search for speech while it listens, from where its window begins; and while it speaks,
-        if anybody asks."""
+    def follow(self, state: State, event: Event | None = None) -> None:
+        """The core has decided, because of ``event``: search for speech while it listens, from where its window begins;
+        and while it speaks, if anybody asks."""
+        if isinstance(event, WakeDetected):
+            self._finder.called(event.at)
         if self._listener is not None:
             self._listener.muted = state.muted
         if state.muted is not self._closed:

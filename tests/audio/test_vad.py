@@ -5,7 +5,7 @@ import pytest
 
 from tests.support.speech import noise, say, silence
 from voicebox.audio.pcm import Samples
-from voicebox.audio.vad import FAINT, WINDOW, Endpoint, Endpointer, Silero, SpeechBegan, SpeechEnded
+from voicebox.audio.vad import FAINT, TAIL, WINDOW, Endpoint, Endpointer, Silero, SpeechBegan, SpeechEnded
 
 RATE = 16_000
 LOUD, QUIET = 1000, 0
@@ -65,6 +65,31 @@ def test_zbe_25_zbe_56_an_utterance_is_cut_so_that_it_lasts_20_s_with_its_pre_ro
     assert cut == SpeechEnded(5 * WINDOW + 20 * RATE - RATE // 2, cut=True)
     assert isinstance(second, SpeechBegan)
     assert 0 <= second.at - cut.at < WINDOW, "who goes on speaking goes on being heard"
+
+
+NAME = 20 * WINDOW  # where the wake word ends
+
+
+@pytest.mark.parametrize("recognised", [NAME - TAIL, NAME, NAME + RATE])
+def test_zbe_56_the_wake_word_alone_is_no_utterance_for_two_seconds(recognised: int) -> None:
+    """A question after a pause that would else have ended it belongs to it, and ends as any other."""
+    endpointer = Endpointer(Loudness())
+    endpointer.called(recognised)
+    endpointer.reset()  # a conversation begins
+    events = found(endpointer, blocks((20, LOUD), (60, QUIET), (20, LOUD), (60, QUIET)))
+    assert events == [SpeechBegan(0), SpeechEnded(100 * WINDOW + 7 * RATE // 10)]
+
+
+def test_the_wake_word_alone_becomes_an_utterance_in_the_end() -> None:
+    endpointer = Endpointer(Loudness())
+    endpointer.called(NAME)
+    assert found(endpointer, blocks((20, LOUD), (80, QUIET))) == [SpeechBegan(0), SpeechEnded(NAME + 2 * RATE)]
+
+
+def test_whoever_spoke_on_after_the_wake_word_has_spoken() -> None:
+    endpointer = Endpointer(Loudness())
+    endpointer.called(NAME - TAIL - 1)
+    assert found(endpointer, blocks((20, LOUD), (60, QUIET))) == [SpeechBegan(0), SpeechEnded(NAME + 7 * RATE // 10)]
 
 
 def test_a_gap_is_silence_and_the_network_forgets_what_was_before() -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from tests.support.house import SILENT_AFTER, House, living, now
+from voicebox.assets import speech
 from voicebox.core.events import ReplyStarted, SpeakerDrained
 from voicebox.core.state import Phase
 from voicebox.simulator.recording import Noted
@@ -207,3 +208,23 @@ def test_nobody_speaks_after_the_wake_word() -> None:
     house = run_virtual(main())
     assert house.faults == set()
     assert kinds(house.received())[-1] == "leave"
+
+
+def test_zbe_56_a_question_after_the_wake_word_and_a_pause_is_the_utterance() -> None:
+    """Many wait for the light before they ask. The wake word alone is no question to be answered meanwhile."""
+
+    async def main() -> tuple[bytes, bytes]:
+        async with living(service="zeebee", duplex="half") as house:
+            name = speech("wake")
+            house.backend.say(name)
+            await asyncio.sleep(len(name) / 16_000 + 0.1)
+            await house.wake()
+            await asyncio.sleep(1.2)
+            begin = house.backend.position
+            end = begin + round(house.say() * 16_000)
+            await asyncio.sleep(5)
+            return bytes(house.wire.received_pcm), house.backend.mic.tobytes()[2 * begin : 2 * end]
+
+    received, question = run_virtual(main())
+    assert len(question) > 16_000
+    assert question in received

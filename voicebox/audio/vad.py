@@ -14,6 +14,8 @@ from voicebox.onnx import open_network, packaged
 
 WINDOW = 512
 """Samples (32 ms) that are judged at once."""
+TAIL = 300 * CAPTURE_RATE // 1000
+"""Samples by which the wake word may be recognised before it has ended, and its last sound is taken for speech."""
 FAINT = -60.0
 """What is fainter (dBFS) is no speech to the network either, so it is not asked."""
 
@@ -89,14 +91,18 @@ class Endpointer:
         min_speech_ms: int = 300,
         preroll_ms: int = 300,
         longest_s: float = 20.0,
+        patience_ms: int = 2000,
     ) -> None:
         """``threshold``: probability from which on it is speech; while somebody speaks 0.15 less is enough.
+        ``patience_ms``: of quiet that ends it where nothing but the wake word was said; else it is ``hangover_ms``.
         ``longest_s``: of an utterance with the ``preroll_ms`` that the caller puts before it."""
         self._detector = detector
         self._threshold = threshold
         self._hangover = hangover_ms * CAPTURE_RATE // 1000
         self._enough = min_speech_ms * CAPTURE_RATE // 1000
         self._longest = round(longest_s * CAPTURE_RATE) - preroll_ms * CAPTURE_RATE // 1000
+        self._patience = patience_ms * CAPTURE_RATE // 1000
+        self._called = -1  # speech up to there is the wake word
         self._position = -1  # of the next sample; negative: none has come
         self.reset()
 
@@ -105,8 +111,12 @@ class Endpointer:
         """Between SpeechBegan and SpeechEnded."""
         return self._reported
 
+    def called(self, at: int) -> None:
+        """The wake word was recognised at this position. Whoever stops there is about to go on: it is no utterance."""
+        self._called = at + TAIL
+
     def reset(self) -> None:
-        """Forget everything; an utterance that was going on gets no SpeechEnded."""
+        """Forget everything but that; an utterance that was going on gets no SpeechEnded."""
         self._detector.reset()
         self._pending = np.empty(0, np.int16)  # less than a window, up to _position
         self._forget()
@@ -148,9 +158,10 @@ class Endpointer:
         if not self._reported and self._speech >= self._enough:
             self._reported = True
             events.append(SpeechBegan(self._began))
-        quiet, cut = end - self._speech_end >= self._hangover, end - self._began >= self._longest
+        pause = self._patience if self._speech_end <= self._called else self._hangover
+        quiet, cut = end - self._speech_end >= pause, end - self._began >= self._longest
         if quiet or cut:
-            at = min(self._speech_end + self._hangover if quiet else end, self._began + self._longest)
+            at = min(self._speech_end + pause if quiet else end, self._began + self._longest)
             events += [SpeechEnded(at, cut=not quiet)] if self._reported else []
             self._forget()
         return events
