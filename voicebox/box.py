@@ -3,10 +3,11 @@
 import asyncio
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from voicebox.audio.base import Flushed
+from voicebox.core.circumstances import under
 from voicebox.core.commands import (
     CancelReply,
     Capture,
@@ -107,7 +108,8 @@ class Box:
 
     def set_policy(self, policy: Policy) -> None:
         """From the next event on the core goes by this one."""
-        self.state = replace(self.state, policy=policy)
+        self.state = under(self.state, policy)
+        self._uplink.set_window(self.state.window)
 
     def show(self, shown: Scene) -> None:
         """Light a scene that is not of the conversation: starting."""

@@ -1,6 +1,7 @@
 """Somebody speaks over a reply: who may cut it, what only makes it pause, and what makes it softer."""
 
 import asyncio
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -191,6 +192,26 @@ def test_a_service_that_may_not_cut_is_heard_as_far_as_it_got_and_its_next_reply
     for reply in (1, 2):
         assert house.heard(reply).tobytes() == bytes(house.wire.sent_pcm[reply])
     assert house.faults == set()
+
+
+def test_a_box_that_hears_itself_again_shuts_the_services_ear_at_once() -> None:
+    """In mid-reply the echo is no longer cancelled, and all of the reply has come: nothing else would close it."""
+
+    async def main() -> None:
+        async with living(options=may_cut("button")) as house:
+            await house.ask()
+            await house.until(lambda: bool(events(house, ReplyDone)))
+            before = uplink(house).size
+            await asyncio.sleep(0.5)
+            assert uplink(house).size > before
+            house.app.box.set_policy(replace(house.app.box.state.policy, full_duplex=False))
+            await asyncio.sleep(0.2)
+            before = uplink(house).size
+            await asyncio.sleep(1.0)
+            assert house.phase is Phase.SPEAKING
+            assert uplink(house).size == before
+
+    run_virtual(main())
 
 
 # --- softer ----------------------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ A random test might miss a corner; this one has been in each.
 
 from collections import deque
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import cache
 from unittest.mock import patch
 
@@ -14,6 +15,7 @@ import pytest
 
 from tests.core.model import Model
 from voicebox.core import rules
+from voicebox.core.circumstances import under
 from voicebox.core.events import (
     ButtonHeld,
     ButtonPressed,
@@ -185,3 +187,16 @@ def test_who_may_not_cut_a_reply_does_not(kind: str) -> None:
                 after = model.happens(event)
                 assert after.state.phase is Phase.SPEAKING
                 assert set(model.speaker.queue) <= set(after.speaker.queue)
+
+
+@kinds
+def test_the_policy_may_change_in_every_state(kind: str) -> None:
+    """Settings are reloaded, echo begins or ceases to be cancelled: no hold is left behind, no window open."""
+    policy = KINDS[kind]
+    nobody = replace(policy, full_duplex=not policy.full_duplex, interrupted_by=frozenset(), duck=False, follow_up=0.0)
+    for model in explored(kind)[0]:
+        changed = replace(model, state=under(model.state, nobody))
+        changed.check()
+        for _ in range(8):
+            changed = changed.left_alone()[1]
+        assert changed.state.phase is Phase.IDLE

@@ -27,7 +27,7 @@ from voicebox.core.moves import (
     show,
     stay,
 )
-from voicebox.core.state import Fault, Link, Phase, State
+from voicebox.core.state import Fault, Link, Phase, Policy, State
 
 _KEEPS_LINK_DOWN = {
     Category.CLOCK: Fault.CLOCK_WRONG,
@@ -127,3 +127,9 @@ def device_ready(state: State, event: DeviceReady) -> Outcome:
     lost = state.lost - {event.device}
     cured = state.fault in (Fault.NO_MICROPHONE, Fault.NO_SPEAKER)
     return stay(state, lost=lost, fault=device_fault(lost) if cured else state.fault)
+
+
+def under(state: State, policy: Policy) -> State:
+    """The same state under another policy: if it is half duplex now, the service hears no more of this reply."""
+    deaf = state.phase is Phase.SPEAKING and not policy.full_duplex
+    return replace(state, policy=policy, window=None if deaf else state.window)

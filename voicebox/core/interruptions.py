@@ -149,6 +149,8 @@ def timer_speaking(state: State, event: TimerExpired) -> Outcome:
 
 
 def _cut_by_speech(state: State) -> Outcome:
+    if not _may_cut(state, Source.SPEECH):  # any more: the setting has changed meanwhile
+        return alone(state)
     since = state.overlap.since - state.policy.speech_preroll if state.overlap else 0
     if state.link is Link.DOWN:  # silence may be had by speaking, a new session not
         return finish(state, source=Source.SPEECH)
