@@ -78,6 +78,15 @@ class Journal(Watched):
         self.wait(found, seconds, f"{phase} by {event}")
         return int(found()[0]["__MONOTONIC_TIMESTAMP"]) / 1e6
 
+    def wait_for_message(self, beginning: str, *, after: int, seconds: float = 30.0) -> float:
+        """When (monotonic) a record that begins so was written, among those from number ``after`` on."""
+
+        def found() -> list[dict[str, Any]]:
+            return [r for r in self.records[after:] if str(r.get("MESSAGE")).startswith(beginning)]
+
+        self.wait(found, seconds, beginning)
+        return int(found()[0]["__MONOTONIC_TIMESTAMP"]) / 1e6
+
     def close(self) -> None:
         self._program.terminate()
         self._program.wait()
