@@ -71,8 +71,9 @@ class Box:
 
     async def sleeps(self) -> None:
         """Until the speaker rests."""
-        while not self.backend.speaker.asleep:  # noqa: ASYNC110  # nobody says when
-            await asyncio.sleep(0.01)
+        async with asyncio.timeout(5):
+            while not self.backend.speaker.asleep:  # noqa: ASYNC110  # nobody says when
+                await asyncio.sleep(0.01)
 
     def forget(self) -> None:
         self.ready.clear()
@@ -165,8 +166,9 @@ def test_a_card_that_hangs_while_it_is_opened_does_not_hold_up_start_nor_stop(mo
     async def test(box: Box) -> None:
         assert "does not answer" in box.told("microphone")[0]
         assert box.backend.trouble() is None
-        while box.backend.trouble() is None:  # noqa: ASYNC110  # nobody says when it is noticed
-            await asyncio.sleep(0.02)
+        async with asyncio.timeout(5):
+            while box.backend.trouble() is None:  # noqa: ASYNC110  # nobody says when it is noticed
+                await asyncio.sleep(0.02)
         assert box.backend.trouble() == "the sound system hangs"
         box.mic.free.set()
         await box.works()
@@ -185,6 +187,20 @@ def test_nothing_is_heard_of_a_microphone_whose_closing_hangs(monkeypatch: pytes
         heard = len(box.blocks)
         await asyncio.sleep(0.2)  # ten blocks
         assert len(box.blocks) == heard
+
+    in_box(monkeypatch, test)
+
+
+def test_what_is_said_of_a_microphone_after_it_was_closed_comes_too_late(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test(box: Box) -> None:
+        await box.works()
+        box.forget()
+        for kind in ("microphone", "speaker"):  # as the keeper does, on a thread of its own
+            box.backend._lost(kind, "late")
+            box.backend._announce(kind)
+        box.backend.capture(False)
+        await box.until(lambda: "speaker" in box.ready)
+        assert (box.lost, box.ready) == ([("speaker", "late")], ["speaker"])
 
     in_box(monkeypatch, test)
 

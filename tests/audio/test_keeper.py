@@ -235,12 +235,15 @@ def test_a_call_that_never_returns_is_noticed(monkeypatch: pytest.MonkeyPatch) -
         assert kept.keeper.hangs is False
 
 
-def test_renewals_that_interrupt_what_works_become_rare(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("muted", [False, True])
+def test_renewals_that_interrupt_what_works_become_rare(muted: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where what works is only a microphone that is not wanted: each renewal costs some memory."""
     now = 1_000.0
     monkeypatch.setattr(room, "_LONGEST_PAUSE", 5.0)
     monkeypatch.setattr("voicebox.audio.keeper.time", SimpleNamespace(monotonic=lambda: now))
     speaker, mic = FakeStream("speaker"), FakeStream("microphone", *[OSError("busy")] * 5_000)
     keeper = Keeper([speaker, mic], FakeAudio, lost=lambda *_: None, opened=lambda _: None, closed=lambda: None)
+    speaker.wanted = not muted
     FakeAudio.made, made_at = 0, []
     while now < 4_600.0:
         before = FakeAudio.made

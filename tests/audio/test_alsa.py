@@ -1,0 +1,39 @@
+"""What C libraries print is kept from the log only while we say so."""
+
+import ctypes
+import sys
+
+import pytest
+
+from voicebox.audio import alsa
+
+
+def complain(text: str) -> None:
+    """As PortAudio does: by C's stdio."""
+    ctypes.CDLL(None).perror(text.encode())
+
+
+def test_c_is_quiet_and_python_is_not(capfd: pytest.CaptureFixture[str]) -> None:
+    with alsa.quiet():
+        complain("hidden")
+        sys.stderr.write("ours\n")
+    complain("shown")
+    heard = capfd.readouterr().err
+    assert "hidden" not in heard
+    assert "ours" in heard
+    assert "shown" in heard
+
+
+def test_what_is_raised_meanwhile_comes_out_and_it_is_loud_again(capfd: pytest.CaptureFixture[str]) -> None:
+    for error in (OSError, ValueError):
+        with pytest.raises(error), alsa.quiet():
+            raise error
+    complain("shown")
+    assert "shown" in capfd.readouterr().err
+
+
+def test_another_c_library_is_left_alone(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(alsa, "_stderr", lambda: None)
+    with alsa.quiet():
+        complain("shown")
+    assert "shown" in capfd.readouterr().err
