@@ -32,8 +32,22 @@ def test_what_is_raised_meanwhile_comes_out_and_it_is_loud_again(capfd: pytest.C
     assert "shown" in capfd.readouterr().err
 
 
+def test_it_stays_quiet_until_the_last_of_several_has_ended(capfd: pytest.CaptureFixture[str]) -> None:
+    """A call that hangs in one thread, and others beside it."""
+    first, second = alsa.quiet(), alsa.quiet()
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    complain("hidden")
+    second.__exit__(None, None, None)
+    complain("shown")
+    heard = capfd.readouterr().err
+    assert "hidden" not in heard
+    assert "shown" in heard
+
+
 def test_another_c_library_is_left_alone(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr(alsa, "_stderr", lambda: None)
+    monkeypatch.setattr(alsa._stderr, "_loud", None)
     with alsa.quiet():
         complain("shown")
     assert "shown" in capfd.readouterr().err

@@ -112,6 +112,7 @@ def in_box(
             assert time.monotonic() - stopping < 1.0
             for card in box.cards.cards:
                 card.free.set()
+            await asyncio.to_thread(box.backend._keeper._thread.join, 5)
         return box
 
     return asyncio.run(main())

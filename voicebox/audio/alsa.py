@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
@@ -27,26 +28,37 @@ def hush() -> None:
                 getattr(loaded, name)(handler)
 
 
+class _Stderr:
+    """C's standard error, and how many are just now keeping it quiet."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._count = 0
+        try:
+            self._pointer = ctypes.c_void_p.in_dll(_libc, "stderr")
+        except ValueError:  # another C library than Debian's
+            self._pointer = ctypes.c_void_p()
+        self._loud = self._pointer.value
+
+    def change(self, by: int) -> None:
+        with self._lock:
+            self._count += by
+            if self._loud is not None:
+                self._pointer.value = _nowhere() if self._count else self._loud
+
+
+_stderr = _Stderr()
+
+
 @contextmanager
 def quiet() -> Iterator[None]:
     """PortAudio prints three lines for every format a card refuses, and a missing card is tried for ever: send what C
     libraries write by stdio to nowhere meanwhile. What Python writes is not affected."""
-    stderr = _stderr()
-    if stderr is None:
-        yield
-        return
-    before, stderr.value = stderr.value, _nowhere()
+    _stderr.change(+1)
     try:
         yield
     finally:
-        stderr.value = before
-
-
-def _stderr() -> ctypes.c_void_p | None:
-    try:
-        return ctypes.c_void_p.in_dll(_libc, "stderr")
-    except ValueError:
-        return None  # another C library than Debian's
+        _stderr.change(-1)
 
 
 @cache
