@@ -41,7 +41,9 @@ MISTAKES = {
     "token in the file": Mistake(
         f'{LIRA}lira.lira_token = "{TOKEN}"\n', CONFIG_IS_WRONG, ("voicebox.toml:5", "credentials")
     ),
-    "missing token": Mistake(LIRA, NO_CREDENTIALS, ("lira_token is missing", "voicebox secret set lira_token", "credentials/lira_token")),
+    "missing token": Mistake(
+        LIRA, NO_CREDENTIALS, ("lira_token is missing", "voicebox secret set lira_token", "credentials/lira_token")
+    ),
     "missing meeting": Mistake('service = "lira"\n', CONFIG_IS_WRONG, ("lira.meeting_id",)),
     "unencrypted": Mistake(
         'service = "lira"\nlira.meeting_id = "m"\nlira.url = "ws://box.example/"\n',
