@@ -162,6 +162,8 @@ class App:
         return WakeListener(engine, self.box.dispatch, executor, heard, own_voice)
 
     def _echo_changed(self) -> None:
+        assert self.echo is not None  # noqa: S101  # it is who called
+        _log.info("the echo is %s", "being taken out" if self.echo.converged else "no longer taken out")
         self.box.set_policy(parts.policy(self.settings, self.adapter, self.echo))
 
     def _surroundings(self) -> Surroundings:

@@ -161,6 +161,22 @@ def test_a_voice_over_the_reply_does_not_pass_for_a_changed_path() -> None:
     assert told == [True]
 
 
+def test_when_the_speaker_stumbles_what_was_learnt_is_right_again_at_once() -> None:
+    played, stumble = talk(12), 0.033
+    stumbled = np.concatenate([played[: 7 * RATE], silence(stumble), played[7 * RATE : -round(stumble * RATE)]])
+    heard = Path().echo(stumbled) + hiss(played)
+    box = SimulatedBox(played, heard)
+    told, cleaned = told_by(box.canceller), []
+    for ready in box.blocks():
+        if box._handed >= 7 * 24_000:
+            box._bias = stumble
+        cleaned += [block.pcm for block in ready]
+    sound = np.frombuffer(b"".join(cleaned), np.int16)
+    assert level(heard, 7.2, 8.2) - level(sound, 7.2, 8.2) > 20
+    assert told == [True]
+    assert box.canceller.attenuation > 20
+
+
 def test_samples_the_microphone_lost_are_got_over() -> None:
     played = talk(14)
     box, heard = in_room(Path(), played)

@@ -11,6 +11,8 @@ import subprocess
 import tempfile
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -131,6 +133,20 @@ class PulseServer:
 
     def _listed(self, what: str) -> list[str]:
         return self.control("list", "short", what).stdout.decode().splitlines()
+
+    @contextmanager
+    def acoustic_loop(self, delay: float, decibels: float) -> Iterator[None]:
+        """Meanwhile the microphone hears the speaker: after about ``delay`` seconds, and so much louder."""
+        options = "source=speaker.monitor sink=mic source_dont_move=true sink_dont_move=true adjust_time=0"
+        loaded = self.control("load-module", "module-loopback", *options.split(), f"latency_msec={delay * 1000:.0f}")
+        assert loaded.returncode == 0, loaded.stderr
+        streams = [line.split("\t") for line in self._listed("sink-inputs")]
+        number = next(fields[0] for fields in streams if "module-loopback" in fields[3])
+        self.control("set-sink-input-volume", number, f"{decibels}dB")
+        try:
+            yield
+        finally:
+            self.control("unload-module", loaded.stdout.decode().strip())
 
     def say(self, pcm: NDArray[np.int16]) -> None:
         """Play 16 kHz speech into the microphone; returns when PulseAudio has played it all."""

@@ -41,6 +41,10 @@ class Script:
         """From now on these."""
         self._answers = cycle([Answer(name, to_bytes(resample(speech(name), RATE, PLAYBACK_RATE))) for name in names])
 
+    def read(self, *texts: Samples) -> None:
+        """From now on these sounds (16 kHz)."""
+        self._answers = cycle([Answer("", to_bytes(resample(text, RATE, PLAYBACK_RATE))) for text in texts])
+
     def answer(self, heard: Heard) -> Answer:  # noqa: ARG002  # whatever it was
         return next(self._answers)
 
@@ -108,6 +112,11 @@ class Vendor:
         """From the next turn on it gives these answers in turn."""
         assert self._script, "it is a parrot"
         self._script.follow(*answers)
+
+    def will_read(self, *texts: Samples) -> None:
+        """From the next turn on it gives these sounds (16 kHz) in turn."""
+        assert self._script, "it is a parrot"
+        self._script.read(*texts)
 
     @property
     def config(self) -> str:

@@ -127,12 +127,16 @@ class EchoCanceller:
     def process(self, block: Block) -> list[Block]:
         """The blocks that are ready now, without the echo: usually this one."""
         self._reference.update()
-        if not self._follow(block):
+        heard = self._heard_with(block)
+        self.active = heard is not None
+        if heard is None:
             return [*self._release(), block]
+        lost = self._resume(block.position, heard) if self._broken else []
+        self._until = block.position
         if not self._holding:
-            return [self._clean(block)]
+            return [*lost, self._clean(block)]
         self._held.append(block)
-        return self._release() if self._found() else []
+        return [*lost, *(self._release() if self._found() else ())]
 
     def played(self, position: int, count: int) -> Samples | None:
         """What the microphone would have heard of the speaker, in a perfect room, in the last ``count`` samples before
@@ -148,28 +152,28 @@ class EchoCanceller:
 
     # --- where we are ----------------------------------------------------------------------------------------------
 
-    def _follow(self, block: Block) -> bool:
-        """Whether there is an echo to cancel; then the course is right for this block."""
-        gap, self._expected = block.position != self._expected, block.position + BLOCK
-        self._broken |= gap
+    def _heard_with(self, block: Block) -> float | None:
+        """The reference index that was heard, by the clocks, with the block's first sample; None if nothing was played
+        for so long that nothing can come back. Notes whether the course is still right."""
+        self._broken |= block.position != self._expected
+        self._expected = block.position + BLOCK
         if not self._reference.known:
-            return False
+            return None
         heard = self._reference.index(block.captured_at)
         if heard - _LINGER > self._reference.sounding_until:
-            self.active = False
-            return False
+            return None
         off = self._course.index(block.position) - heard
         self._astray = self._astray + 1 if abs(off) > _ASTRAY else 0
         self._broken |= self._astray > _ASTRAY_BLOCKS or self._runs != self._reference.runs
-        self._broken |= not self.active and block.position - self._until > _SURE
-        if self._broken:
-            self._holding = not self.active and self._unheard <= _UNHEARD
-            self._start(block.position, heard)
-        self.active, self._until = True, block.position
-        return True
+        self._broken |= block.position - self._until > _SURE
+        return heard
 
-    def _start(self, position: int, heard: float) -> None:
+    def _resume(self, position: int, heard: float) -> list[Block]:
+        """A stream lost sound or rested: go by the clocks, until the path is found again. Returns the blocks that were
+        held back already, as they are: where their echo lies will never be known."""
+        lost, self._held = self._held, []
         self._broken, self._runs = False, self._reference.runs
+        self._holding = self._unheard <= _UNHEARD
         self._course.start(position, heard)
         self._search.forget()
         self._rest.forget()
@@ -177,6 +181,7 @@ class EchoCanceller:
         self._astray = self._chunks = 0
         self._chunk.clear()
         self._found_at = None
+        return lost
 
     def _found(self) -> bool:
         """Look for the path in the blocks held back; true when it was found, or was looked for long enough."""
