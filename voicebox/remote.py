@@ -79,6 +79,20 @@ def _status(app: "App", _request: Request) -> Answer:
         "volume": app.volume.level,
         "lead_ms": round(app.playback.lead * 1000),
         "underruns": app.backend.speaker.underruns,
+        "echo": _echo(app),
+    }
+
+
+def _echo(app: "App") -> Answer | None:
+    echo, listener = app.echo, app.listener
+    if echo is None:
+        return None
+    return {
+        "cancelled": echo.converged,
+        "attenuation_db": round(echo.attenuation, 1),
+        "delay_ms": None if echo.delay is None else round(echo.delay * 1000, 1),
+        "drift_ppm": round(echo.drift, 1),
+        "own_wake_words": listener.ours if listener else 0,
     }
 
 

@@ -13,6 +13,7 @@ from tests.support.house import House, living
 from tests.support.room import Reader, Room
 from tests.support.speech import Samples, silence
 from tests.support.speech import say as spoken
+from voicebox import remote
 from voicebox.assets import speech
 from voicebox.audio.echo import EchoCanceller
 from voicebox.core.events import Interrupted, WakeDetected
@@ -66,6 +67,7 @@ def test_com_07_it_neither_wakes_nor_interrupts_itself_though_it_says_its_own_na
                 await house.until_phase(Phase.IDLE)
                 assert wakes(house) == turn + 1  # the question's
             assert house.cuts == []
+            assert listener(house).ours >= 1  # it did hear itself
             assert not any(isinstance(step.event, Interrupted) for _, step in house.steps)
 
     run_virtual(main())
@@ -110,5 +112,10 @@ def test_full_duplex_begins_with_the_answer_after_the_echo_is_gone() -> None:
                 open_while_speaking.append(house.app.box.state.window is not None)
                 await house.until_phase(Phase.IDLE)
             assert open_while_speaking == [False, True]
+            echo = remote.actions(house.app)["status"]({})["echo"]  # type: ignore[index]  # it answers at once
+            assert echo["cancelled"]
+            assert echo["attenuation_db"] > 15
+            assert echo["delay_ms"] == pytest.approx(60, abs=5)
+            assert abs(echo["drift_ppm"]) < 5
 
     run_virtual(main())

@@ -39,8 +39,9 @@ class StreamClock:
         if self._off >= _STEPS:
             self._begin(index, time)
             return
-        self._correct(elapsed, min(_LATE, max(-_LATE, surprise)))
-        self._index, self._time = index, expected + self._gain * min(_LATE, max(-_LATE, surprise))
+        believable = min(_LATE, max(-_LATE, surprise))
+        self._correct(elapsed, believable)
+        self._index, self._time = index, expected + self._gain * believable
 
     def time(self, index: float) -> float:
         """When sample ``index`` passes."""
