@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from tests.support import pulse as pulse_support
 from tests.support.boxes import Box, PulseBox, WavBox
+from tests.support.hearing import account
 from voicebox.audio.base import BLOCK, MAX_BUFFERED, PLAYBACK_RATE
 from voicebox.audio.playback import FADE
 
@@ -539,7 +540,8 @@ class TestCapture:
             box.backend.capture(True)
             await box.until(lambda: box.drained == [1])
             await box.listen(2_400)
-            find(reply, box.heard())
+            heard = account(reply, box.heard())
+            assert heard.whole, heard
 
         box.run(test)
 
