@@ -13,7 +13,7 @@ compgen -G '/usr/lib/*/libmpg123.so.0' >/dev/null || MORE_PACKAGES+=(libmpg123-0
 # PyAudio and systemd-python are built here: they come without wheels.
 BUILD_PACKAGES=(python3 python3-venv python3-dev gcc libc6-dev pkg-config portaudio19-dev libsystemd-dev)
 # Sound devices without a sound card, voices to listen to, and what the checks run.
-TEST_PACKAGES=(pulseaudio pulseaudio-utils libasound2-plugins espeak-ng flite sox systemd procps shellcheck)
+TEST_PACKAGES=(pulseaudio pulseaudio-utils libasound2-plugins espeak-ng flite sox systemd procps shellcheck mosquitto openssl)
 
 say() { printf '%s: %s\n' "${0##*/}" "$*" >&2; }
 

@@ -10,7 +10,7 @@ from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import Any
 
-from voicebox import keepsakes, logs, mute, parts, reload, remote, statefile, web
+from voicebox import keepsakes, logs, mute, parts, reload, remote, reports, statefile, web
 from voicebox.audio.base import MAX_BUFFERED, Block, Handlers
 from voicebox.box import Box, Step
 from voicebox.control import AlreadyRunningError, Control, socket_path
@@ -138,6 +138,7 @@ class App:
             note = self.diary.note
             self.box.observers.append(lambda step: note(step.event))
         self.mute = Mute(state / mute.FILE, self.box.dispatch)
+        self.mqtt = reports.open_mqtt(self)
         await self._open_control()
         self.mute.start()
         self.inputs = Inputs(self)
@@ -197,7 +198,7 @@ class App:
         the run and is raised."""
         work = [self.session.run(), self._callbacks_fail(), Watchdog(self.notifier, self._trouble).run()]
         work += [self.volume.run()]
-        work += [part.run() for part in (self.listener, self.diary, self.sounds) if part is not None]
+        work += [part.run() for part in (self.listener, self.diary, self.sounds, self.mqtt) if part is not None]
         async with asyncio.TaskGroup() as tasks:
             running = [tasks.create_task(coroutine) for coroutine in (*work, self._announce_ready())]
             await self._told_to_end(stop)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from voicebox import __version__
 from voicebox.box import TOO_MANY, Step
 from voicebox.control import Action, Answer, Request
-from voicebox.core.events import TextAsked
+from voicebox.core.events import ButtonPressed, ButtonTapped, HangUp, TextAsked
 from voicebox.core.scenes import Scene
 from voicebox.core.state import Phase
 from voicebox.errors import VoiceboxError
@@ -34,6 +34,9 @@ def actions(app: "App") -> dict[str, Action]:
         "light": lambda request: _light(app, request),
         "mute": lambda _: _mute(app, muted=True),
         "unmute": lambda _: _mute(app, muted=False),
+        "talk": lambda _: _talk(app),
+        "stop": lambda _: _stop(app),
+        "session.restart": lambda _: _restart(app),
     }
 
 
@@ -139,6 +142,27 @@ def _mute(app: "App", *, muted: bool) -> Answer:
     return {}
 
 
+def _talk(app: "App") -> Answer:
+    """As a tap of the button."""
+    at = app.backend.position
+    app.box.dispatch(ButtonPressed(at))
+    app.box.dispatch(ButtonTapped(at))
+    return {}
+
+
+def _stop(app: "App") -> Answer:
+    app.box.dispatch(HangUp())
+    app.sounds.hush()
+    return {}
+
+
+def _restart(app: "App") -> Answer:
+    """Hang up, also a connection that is only kept warm: the next thing said opens a new session."""
+    _stop(app)
+    app.session.leave()
+    return {}
+
+
 def _new(app: "App", _request: Request) -> Answer:
     app.session.new_conversation()
     return {}
@@ -158,7 +182,7 @@ def _renew(app: "App", request: Request) -> Answer:
     if value:
         remember(value)
     app.settings.credentials.renewed[name] = value
-    return {"in_use": name in app.settings.secrets}
+    return {"in_use": name in app.settings.all_secrets}
 
 
 def _light(app: "App", request: Request) -> Answer:

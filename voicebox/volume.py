@@ -32,6 +32,8 @@ class Volume:
         self._complaint = ""
         self.control = SOFTWARE
         """What is turned: a control of the card's mixer, or "software"."""
+        self.observers: list[Callable[[int], None]] = []
+        """Are told the level whenever it may have changed."""
         speaker.set_volume(self.level / LOUDEST)
 
     @property
@@ -75,6 +77,8 @@ class Volume:
         self.control = control.name if control else SOFTWARE
         silent = self.level == 0  # the lowest step of many mixers is not silence
         self._speaker.set_volume(1.0 if control and not silent else self.level / LOUDEST)
+        for observer in self.observers:
+            observer(self.level)
 
     async def _turn_mixer(self) -> Control | None:
         device = self._device()

@@ -41,7 +41,7 @@ def show_all(options: argparse.Namespace) -> int:
     known = _names()
     for secret in stored:
         notes = ["sealed"] * secret.sealed + [secret.problem] * bool(secret.problem)
-        notes += ["no service knows it"] * (secret.name not in known)
+        notes += ["nothing needs it"] * (secret.name not in known)
         print(f"{secret.name:<24} {_age(secret.age):<12} {', '.join(notes)}".rstrip())
     if not stored:
         print("no secrets are stored; store one with: sudo voicebox secret set NAME")
@@ -50,8 +50,7 @@ def show_all(options: argparse.Namespace) -> int:
 
 
 def _names() -> list[str]:
-    sections = [module.Settings for module in discover().values()]
-    return sorted({name for section in sections for name in (*section.SECRETS, *section.SECRETS_ANY)})
+    return settings.secret_names({name: module.Settings for name, module in discover().items()})
 
 
 def _known(name: str) -> str:
@@ -88,9 +87,9 @@ def _tell(name: str, secret: str) -> None:
         return
     if answer is not None:
         print(
-            "the running box uses it from its next session on"
+            "the running box uses it from its next connection on"
             if answer.get("in_use")
-            else "the service in use does not need it"
+            else "the running box does not need it"
         )
 
 

@@ -18,7 +18,7 @@ from voicebox.services.base import ServiceSettings, discover
 from voicebox.settings import boards, checks, explain, sources
 from voicebox.settings.checks import pins, warnings
 from voicebox.settings.credentials import Credentials
-from voicebox.settings.schema import SIMULATOR, Settings, schema
+from voicebox.settings.schema import SIMULATOR, Settings, schema, secret_names
 from voicebox.settings.show import render
 from voicebox.settings.sources import Layer, Layers
 
@@ -31,6 +31,7 @@ __all__ = [
     "pins",
     "problems",
     "render",
+    "secret_names",
     "to_value",
     "warnings",
 ]
@@ -67,7 +68,7 @@ def problems(
     A hook gets the settings (defaults in place of what is wrong) and returns problems of its own.
     """
     settings, found = _read(config, os.environ if environ is None else environ, _sections(services))
-    found += settings.credentials.problems(settings.secrets)
+    found += settings.credentials.problems(settings.all_secrets)
     return found + [problem for hook in hooks for problem in hook(settings)]
 
 
@@ -94,7 +95,7 @@ def _read(
 ) -> tuple[Settings, list[str]]:
     """The settings, wrong values left at their defaults, and all problems."""
     model = schema(services)
-    secrets = sorted({name for section in services.values() for name in (*section.SECRETS, *section.SECRETS_ANY)})
+    secrets = secret_names(services)
     file, named = sources.main_file(config, environ)
     files, found = (list(given), []) if given is not None else sources.read_files(file, required=named)
     layers = Layers(tuple(reversed(files)))

@@ -41,6 +41,9 @@ Timeout = Annotated[Number, Field(gt=0, le=600)]
 class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
+    SECRETS: ClassVar[tuple[str, ...]] = ()
+    """Names of the credentials it may need."""
+
 
 class Audio(Section):
     backend: Literal["alsa", "wav"] = "alsa"
@@ -181,6 +184,29 @@ class MuteSwitch(Section):
     muted_when: Literal["closed", "open"] = "closed"
 
 
+Topic = Annotated[str, Field(pattern=r"^[^+#/\s]+(/[^+#/\s]+)*$", max_length=100)]
+
+
+class Mqtt(Section):
+    SECRETS: ClassVar[tuple[str, ...]] = ("mqtt_password",)
+
+    enabled: StrictBool = False
+    host: str = Field(default="homeassistant.local", min_length=1)
+    port: Annotated[Annotated[Integer, Field(ge=1, le=65535)] | None, Off] = None
+    tls: StrictBool = False
+    ca_file: Annotated[Path | None, Off] = None
+    username: str = ""
+    node: Annotated[Annotated[str, Field(pattern="^[A-Za-z0-9_-]{1,64}$")] | None, Off] = None
+    topic_prefix: Topic = "voicebox"
+    discovery_prefix: Annotated[Topic | None, Off] = "homeassistant"
+    transcripts: StrictBool = False
+
+    @property
+    def has_password(self) -> bool:
+        """Whether the secret is needed."""
+        return self.enabled and bool(self.username)
+
+
 class Simulator(Section):
     brain: Literal["parrot", "talker"] = "parrot"
     port: Integer = Field(default=0, ge=0, le=65535)
@@ -214,6 +240,7 @@ class Settings(BaseSettings):
     lights: Lights = Lights()
     button: Button = Button()
     mute_switch: MuteSwitch = MuteSwitch()
+    mqtt: Mqtt = Mqtt()
     simulator: Simulator = Simulator()
     log: Log = Log()
 
@@ -247,6 +274,11 @@ class Settings(BaseSettings):
         section = self.services.get(self.service, ServiceSettings)
         return section.SECRETS + section.SECRETS_ANY
 
+    @property
+    def all_secrets(self) -> tuple[str, ...]:
+        """Names of the secrets in use: the service's, and the broker's password."""
+        return self.secrets + (self.mqtt.SECRETS if self.mqtt.has_password else ())
+
 
 class LayerSource(PydanticBaseSettingsSource):
     """Hands one layer to pydantic-settings, which lays them over each other."""
@@ -260,6 +292,12 @@ class LayerSource(PydanticBaseSettingsSource):
 
     def __call__(self) -> dict[str, Any]:
         return dict(self._layer.values)
+
+
+def secret_names(services: Mapping[str, type[ServiceSettings]]) -> list[str]:
+    """All that can be set, of whatever service or section."""
+    named = {name for section in services.values() for name in (*section.SECRETS, *section.SECRETS_ANY)}
+    return sorted(named.union(Mqtt.SECRETS))
 
 
 def schema(services: Mapping[str, type[ServiceSettings]]) -> type[Settings]:

@@ -16,6 +16,8 @@ def render(settings: Settings) -> str:
     lines = [_line(settings, (name,), getattr(settings, name)) for name in fields if name not in sections]
     for name in sections:
         lines += ["", f"[{name}]", *_section(settings, name)]
+        if name == "mqtt":
+            lines += _secrets(settings, settings.mqtt.SECRETS, "not set")
         if name in settings.services:
             lines += _secrets(settings, settings.services[name].SECRETS, "missing")
             lines += _secrets(settings, settings.services[name].SECRETS_ANY, "not set")
