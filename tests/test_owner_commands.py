@@ -155,7 +155,7 @@ def test_the_running_box_takes_both_at_once(tmp_path: Path) -> None:
         box.ready()
         here = {"VOICEBOX_CONTROL": str(tmp_path / "runtime" / "control.sock")}
         stored = run(box.config, "secret", "set", "lira_token", given=TOKEN, **here)
-        assert "the service in use does not need it" in stored.stdout
+        assert "the running box does not need it" in stored.stdout
         done = run(box.config, "config", "set", "conversation.listen_timeout_s", "4.5", **here)
         assert done.stdout.endswith("changed: conversation; in effect now\n")
         box.expect("settings: changed: conversation; in effect now")
