@@ -176,7 +176,7 @@ class Connection:
             tls_context=context,
             protocol=aiomqtt.ProtocolVersion.V311 if self._plain else aiomqtt.ProtocolVersion.V5,
             properties=None if self._plain else limit,
-            max_queued_incoming_messages=64,
+            queue_type=_Door,
         )
 
     async def _subscribe(self, client: "_Client") -> None:
@@ -198,16 +198,11 @@ class Connection:
             await self._news.wait()
 
     async def _listen(self, client: "_Client") -> None:
-        budget, dropped = _Budget(asyncio.get_running_loop().time), 0
         async for message in client.messages:
-            name = self._commands.get(message.topic.value)
-            if name is None or message.retain or len(message.payload) > LARGEST:
-                continue  # one that was kept is old: nobody asks for it now
-            dropped = 0 if budget.is_calm else dropped
-            if budget.spend():
-                self._heard(name, bytes(message.payload))
-            elif (dropped := dropped + 1) > FLOOD:
+            if client.door.dropped >= FLOOD:
                 raise FloodedError
+            if (name := self._commands.get(message.topic.value)) is not None:
+                self._heard(name, bytes(message.payload))
 
     async def _farewell(self, client: "_Client") -> None:
         client.timeout = FAREWELL
@@ -234,27 +229,29 @@ def _number(error: BaseException) -> int | None:
     return next((code.value for code in codes if isinstance(code, ReasonCode)), None)
 
 
-class _Budget:
-    """How many commands may come."""
+class _Door(asyncio.Queue[aiomqtt.Message]):
+    """Lets in what may be obeyed. What the broker has kept is old: nobody asks for it now."""
 
-    def __init__(self, clock: Callable[[], float]) -> None:
-        self._clock = clock
-        self._left, self._at = float(BURST), clock()
+    def __init__(self, maxsize: int = 0) -> None:
+        super().__init__(maxsize)
+        self._clock = asyncio.get_running_loop().time
+        self._left, self._at = float(BURST), self._clock()
+        self.dropped = 0
 
-    @property
-    def is_calm(self) -> bool:
-        """Not much has come of late."""
+    def put_nowait(self, message: aiomqtt.Message) -> None:
+        if message.retain or len(message.payload) > LARGEST:
+            return
         now = self._clock()
-        self._left = min(BURST, self._left + (now - self._at) / EVERY)
-        self._at = now
-        return self._left > BURST / 2
-
-    def spend(self) -> bool:
-        """Whether one more may come; to be asked after ``is_calm``."""
-        if self._left < 1:
-            return False
-        self._left -= 1
-        return True
+        self._left, self._at = min(BURST, self._left + (now - self._at) / EVERY), now
+        if self._left > BURST / 2:
+            self.dropped = 0
+        if self._left >= 1:
+            self._left -= 1
+            super().put_nowait(message)
+            return
+        self.dropped += 1
+        if self.dropped == FLOOD:
+            super().put_nowait(message)  # whoever reads shall see that
 
 
 class _Client(aiomqtt.Client):
@@ -270,6 +267,11 @@ class _Client(aiomqtt.Client):
             silent = self._misc_task is not None and _number(error) is None  # there was a socket, but no answer
             self.speaks_other = silent or _number(error) == UNSUPPORTED_VERSION
             raise
+
+    @property
+    def door(self) -> _Door:
+        assert isinstance(self._queue, _Door)  # noqa: S101  # for the type checker
+        return self._queue
 
     @property
     def lost(self) -> bool:
