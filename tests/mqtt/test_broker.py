@@ -56,7 +56,9 @@ async def test_it_tells_all_there_is_and_says_goodbye(broker: Mosquitto) -> None
             await told(watcher, f"{BASE}/wake", wakened)
         await told(watcher, f"{BASE}/availability", "offline")
     with broker.watch() as late:  # what the broker keeps for those who come later
-        late.wait_for(f"{BASE}/volume", "30")
+        late.ask("last", "")  # comes after all that was kept
+        late.wait_for("last", "")
+        assert late.last(f"{BASE}/volume") == "30"
         assert late.last(f"{BASE}/wake") is None
         assert late.last(f"{BASE}/availability") == "offline"
 
