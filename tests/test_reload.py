@@ -159,11 +159,23 @@ def test_another_threshold_is_listened_with_at_once(monkeypatch: pytest.MonkeyPa
 
             monkeypatch.setitem(reload.LIVE, "wake", (detector, reload.LIVE["wake"][1]))
             environ["VOICEBOX_WAKE__PHRASES"] = '[{ model = "hey_jarvis", threshold = 0.7 }]'
+            environ["VOICEBOX_WAKE__PREROLL_MS"] = "700"
             assert await reload_now(house) == "changed: wake; in effect now"
             assert [new.wake.phrases[0].threshold for new in made] == [0.7]
             assert house.app.settings.wake.phrases[0].threshold == 0.7
+            assert house.app.box.state.policy.preroll == 700 * 16
             await asyncio.sleep(3)  # a new engine has heard nothing yet
             await house.ask()  # and it is heard
+
+    run_virtual(main())
+
+
+def test_a_longer_wait_for_the_service_needs_a_longer_memory_and_so_a_new_box() -> None:
+    async def main() -> None:
+        async with reloading() as (house, environ):
+            await house.ask()
+            environ["VOICEBOX_CONVERSATION__CONNECT_TIMEOUT_S"] = "60"
+            assert await reload_now(house) == "changed: conversation; in effect when this conversation is over"
 
     run_virtual(main())
 

@@ -93,9 +93,13 @@ def policy(settings: Settings, adapter: Adapter, echo: "EchoCanceller | None" = 
 
 
 def uplink(settings: Settings) -> Uplink:
-    """Keeps the first word until the longest wait for the service is over."""
+    return Uplink(uplink_seconds(settings))
+
+
+def uplink_seconds(settings: Settings) -> float:
+    """How much is kept of what was said: the first word until the longest wait for the service is over."""
     longest = settings.conversation.connect_timeout_s + settings.wake.preroll_ms / 1000 + BACKLOG
-    return Uplink(max(RING_SECONDS, longest))
+    return max(RING_SECONDS, longest)
 
 
 def lead(settings: Settings, adapter: Adapter) -> Lead:

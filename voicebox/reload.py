@@ -67,9 +67,10 @@ def _interruption(app: "App", new: Settings, over: SpeechFinder | None) -> None:
     app.hearing.overhear_with(over)
 
 
-def _wake(app: "App", _new: Settings, engine: Detector) -> None:
+def _wake(app: "App", new: Settings, engine: Detector) -> None:
     assert app.listener is not None  # noqa: S101  # see ``_waits``
     app.listener.listen_with(engine)
+    _policy(app, new, None)  # how much of the wake word goes out
     app.tell()
 
 
@@ -108,6 +109,8 @@ LIVE: dict[str, tuple[Prepare, Apply]] = {
 
 def _waits(app: "App", name: str, new: Settings) -> bool:
     """Whether the box must be put together anew for this section."""
+    if parts.uplink_seconds(new) > parts.uplink_seconds(app.settings):  # the ring is too short
+        return True
     if name == "wake":  # switched on or off
         return app.listener is None or not (new.wake.enabled and new.wake.phrases)
     return name not in LIVE
