@@ -293,6 +293,8 @@ def live(day: Day) -> None:
     day.compare()
     day.start()
     day.replug()
+    day.stop("after that")
+    day.start()
     day.idle()
     day.press()
     day.ask("ask_time")
