@@ -182,7 +182,7 @@ def _later(name: str) -> Callable[[argparse.Namespace], int | None]:
 
 
 def _say(text: str) -> None:
-    print(text)  # what the owner asked to see
+    print(text, flush=True)  # what the owner asked to see, also where a program reads it
 
 
 def _run(options: argparse.Namespace) -> int:
