@@ -129,7 +129,7 @@ free_name() {
     echo "$name"
 }
 
-# make_version NAME: complete, or not there at all. Until "current" leads to it, it changes nothing.
+# make_version NAME: changes nothing that runs, and is taken away again if the installation ends before it is complete.
 make_version() {
     local directory=$opt/$1
     step "version $1 in $directory (takes a minute or two)"
@@ -142,7 +142,11 @@ make_version() {
     change "$directory/bin/python" -m compileall -q -j 0 -x "$NEVER_LOADED" "$directory/lib"
     change mkdir "$directory/tree"
     change cp -r "$root/scripts" "$root/systemd" "$root/config" "$root/constraints.txt" "$root/pyproject.toml" "$directory/tree"
-    change touch "$directory/complete"
+}
+
+# complete_version NAME: from now on it may be used
+complete_version() {
+    change touch "$opt/$1/complete"
     change sync
     building=
 }

@@ -301,7 +301,7 @@ class Check:
         self._running(f"Ctrl-C while it is tried (status {status}): the old one runs", before)
 
     def settings(self) -> None:
-        before = target("current")
+        before, there = target("current"), versions()
         file = ETC / "conf.d" / "wrong.toml"
         file.write_text("nonsense = 1\n")
         done = install("--wheels", WHEELS)
@@ -309,6 +309,7 @@ class Check:
         told = "does not accept" in done.stderr and "wrong.toml:1" in done.stderr
         self._check("settings the new version does not accept", done.returncode == 1 and told, words(done))
         self._running("nothing was changed", before)
+        self._check("of the new version nothing is left", versions() == there, str(versions()))
 
     def roll_back(self) -> None:
         later, earlier = target("current"), target("previous")
