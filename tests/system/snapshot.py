@@ -11,7 +11,16 @@ QUIET = {
     # what apt, systemd and the account tools write for themselves
     *("/etc/.pwd.lock", "/etc/passwd-", "/etc/group-", "/etc/shadow-", "/etc/gshadow-"),
     *("/var/cache/apt", "/var/cache/debconf", "/var/cache/ldconfig", "/var/lib/apt", "/var/lib/dpkg", "/var/log"),
-    *("/etc/machine-id", "/etc/resolv.conf", "/etc/ssl/certs", "/var/lib/dbus", "/var/lib/private", "/var/lib/systemd"),
+    *(
+        "/etc/machine-id",
+        "/etc/resolv.conf",
+        "/etc/.updated",
+        "/var/.updated",
+        "/etc/ssl/certs",
+        "/var/lib/dbus",
+        "/var/lib/private",
+        "/var/lib/systemd",
+    ),
     "/var/tmp",  # noqa: S108  # where services keep what is temporary
     # and what scripts/install-check did
     "/etc/systemd/system/installation.service",
