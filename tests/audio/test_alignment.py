@@ -30,6 +30,11 @@ def test_the_delay_is_found_loud_or_faint(delay: int, gain: float, disturbance: 
     assert searched(delay, gain=gain, disturbance=disturbance).delay == delay
 
 
+def test_what_one_chunk_does_not_tell_several_do() -> None:
+    found = [searched(900, gain=0.02, disturbance=100, chunks=chunks).delay for chunks in (1, 16)]
+    assert found == [None, 900]
+
+
 def test_where_nothing_comes_back_nothing_is_found() -> None:
     found = [searched(0, gain=0.0, disturbance=300, chunks=chunks).delay for chunks in range(1, 9)]
     assert set(found) == {None}

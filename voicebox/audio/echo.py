@@ -4,7 +4,7 @@ The reference is what the card was really given. Where it comes back is found by
 learnt by a linear filter, and by how much the two cards' crystals differ is told from how that place moves."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from voicebox.audio.alignment import AHEAD, BEHIND, CHUNK, PathSearch, displacement
 from voicebox.audio.base import BLOCK, CAPTURE_RATE, Block
+from voicebox.audio.loudspeaker import Loudspeaker
 from voicebox.audio.pcm import Samples, from_bytes, to_bytes
 from voicebox.audio.reference import Reference
 from voicebox.audio.speexdsp import FRAME, LinearCanceller
@@ -25,7 +26,10 @@ _MOVED = 80  # samples (5 ms): a path that moved further is another one
 _ASTRAY = 320  # samples between where the clocks say we are and where we are: a stream lost sound
 _ASTRAY_BLOCKS = 25
 _SURE = 10 * CAPTURE_RATE  # samples for which the crystals are known well enough to go by them
-_CONVERGED, _LOST = 10.0, 3.0  # dB of attenuation from which the echo counts as cancelled, and below which it does not
+_CONVERGED, _LOST = 20.0, 6.0  # dB of attenuation from which the echo counts as cancelled, and below which it does not
+_ENOUGH = 8.0  # dB from which on it is worth while to look at what is left
+_SETTLING = 4  # chunks that are too few to tell how loud the echo is
+_INAUDIBLE = 58.0**2  # mean square (-55 dBFS) below which it is too faint for anybody to mind
 _HOLD = 3 * CHUNK // BLOCK  # blocks held back at most
 _FAINT = 100.0  # what is played no louder than this (-50 dBFS) tells nothing
 _UNHEARD = 12  # chunks after which what was not found to come back does not
@@ -83,6 +87,7 @@ class EchoCanceller:
         self.changed: Callable[[], None] = lambda: None
         """Called when ``converged`` has changed."""
         self._filter = LinearCanceller(TAIL)
+        self._loudspeaker = Loudspeaker()
         self._search = PathSearch()
         self._rest = PathSearch()
         self._drift = Drift()
@@ -90,6 +95,7 @@ class EchoCanceller:
         self._bulk = -float(_HEAD)  # samples by which the reference is held back
         self._delay: int | None = None  # of the path, as it was last found; None: it never was
         self._elsewhere = 0  # chunks in which it was found far from there
+        self._rested = True  # nothing of the reference is in the filter any more
         self._fresh = True  # just woken: the clocks may be off by a little
         self._held: list[Block] = []
         self._holding = False
@@ -130,6 +136,7 @@ class EchoCanceller:
         heard = self._heard_with(block)
         self.active = heard is not None
         if heard is None:
+            self._rested = True
             return [*self._release(), block]
         lost = self._resume(block.position, heard) if self._broken else []
         self._until = block.position
@@ -164,7 +171,8 @@ class EchoCanceller:
             return None
         off = self._course.index(block.position) - heard
         self._astray = self._astray + 1 if abs(off) > _ASTRAY else 0
-        self._broken |= self._astray > _ASTRAY_BLOCKS or self._runs != self._reference.runs
+        self._broken |= self._astray > _ASTRAY_BLOCKS
+        self._broken |= self._runs != self._reference.runs and heard + BLOCK > self._reference.began
         self._broken |= block.position - self._until > _SURE
         return heard
 
@@ -172,6 +180,8 @@ class EchoCanceller:
         """A stream lost sound or rested: go by the clocks, until the path is found again. Returns the blocks that were
         held back already, as they are: where their echo lies will never be known."""
         lost, self._held = self._held, []
+        if lost:
+            self._conclude(converged=False)
         self._broken, self._runs = False, self._reference.runs
         self._holding = self._unheard <= _UNHEARD
         self._course.start(position, heard)
@@ -189,11 +199,24 @@ class EchoCanceller:
             return False
         chunk = self._held[-CHUNK // BLOCK :]
         self._look(np.concatenate([from_bytes(block.pcm) for block in chunk]), chunk[0].position)
-        return not self._fresh or len(self._held) >= _HOLD
+        if self._fresh and len(self._held) < _HOLD:
+            return False
+        if self._fresh and self._delay is not None:
+            self._conclude(converged=False)  # the filter may work at the wrong place
+        return True
 
     def _release(self) -> list[Block]:
         held, self._held, self._holding = self._held, [], False
+        if held and self._rested:
+            self._rested = False
+            self._filter.expect(*self._loudest(held))
         return [self._clean(block) for block in held]
+
+    def _loudest(self, blocks: Sequence[Block]) -> tuple[float, float]:
+        """The loudest samples of microphone and reference in these blocks, which follow on each other."""
+        heard = np.concatenate([from_bytes(block.pcm) for block in blocks]).astype(np.float32)
+        played = self._played(blocks[0].position, heard.size)
+        return float(np.abs(heard).max()), float(np.abs(played).max())
 
     def _look(self, microphone: Samples, position: int) -> None:
         """Look for the path in a chunk of the microphone that begins at ``position``."""
@@ -228,7 +251,6 @@ class EchoCanceller:
         """The path is not where it was thought to be: learn it there."""
         self._delay, self._elsewhere = delay, 0
         self._bulk = float(delay - _HEAD)
-        self._filter.forget()
         self._conclude(converged=False)
 
     def _realign(self) -> int:
@@ -254,8 +276,11 @@ class EchoCanceller:
         return replace(block, pcm=to_bytes(cleaned))
 
     def _cancel(self, position: int, samples: Samples) -> Samples:
-        reference = self._reference.read(self._course.index(position) - self._bulk, FRAME)
-        return self._filter.process(samples, np.rint(reference).clip(-32768, 32767).astype(np.int16))
+        return self._filter.process(samples, self._loudspeaker.play(self._played(position, FRAME)))
+
+    def _played(self, position: int, count: int) -> NDArray[np.float32]:
+        """The reference that comes back from this position on."""
+        return self._reference.read(self._course.index(position) - self._bulk, count)
 
     # --- how well it went --------------------------------------------------------------------------------------------
 
@@ -273,21 +298,32 @@ class EchoCanceller:
         if not self._silent(around):
             self._judge(microphone, left, around)
             self._track(position + BLOCK)
+            self._learn(start, left)
 
     def _judge(self, microphone: Samples, left: Samples, around: NDArray[np.float32]) -> None:
+        fade = _FADE if any(self._levels) else 0.0
         self._levels = [
-            _FADE * level + float(np.var(sound)) for level, sound in zip(self._levels, (microphone, left), strict=True)
+            fade * level + (1 - fade) * float(np.var(sound))
+            for level, sound in zip(self._levels, (microphone, left), strict=True)
         ]
         self._rest.add(left.astype(np.float32), around)
-        if self.attenuation > _CONVERGED or self._unheard > _UNHEARD:
+        faint = self._levels[1] < _INAUDIBLE and self._chunks > _SETTLING
+        if self.attenuation > _CONVERGED or faint or self._unheard > _UNHEARD:
             self._conclude(converged=True)
         elif self.attenuation < _LOST and self._rest.delay is not None:
+            self._search.forget()  # of where the path was
             self._conclude(converged=False)
 
     def _conclude(self, *, converged: bool) -> None:
         if converged != self.converged:
             self.converged = converged
             self.changed()
+
+    def _learn(self, position: int, left: Samples) -> None:
+        """Tell from what is left whether the loudspeaker clips."""
+        if self._chunks % 4 == 1 and self.attenuation > _ENOUGH:
+            reference = self._played(position - TAIL, TAIL + CHUNK)
+            self._loudspeaker.learn(left.astype(np.float32), reference, self._filter.response.astype(np.float32))
 
     def _track(self, position: int) -> None:
         """Tell from how the path moves how fast the crystals drift apart."""

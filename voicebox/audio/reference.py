@@ -47,6 +47,8 @@ class Reference:
         self._taken = 0.0  # where the next buffer begins
         self.runs = 0
         """How often the card has begun anew to play."""
+        self.began = 0
+        """Index at which it did so last."""
         self.end = 0
         """Index after the newest sample."""
         self.sounding_until = -(10**9)
@@ -105,7 +107,7 @@ class Reference:
         """The card plays on after a rest, or another card does: silence in between, then a new run."""
         if self._clock.known:
             self._silence(max(0, round(self._clock.index(buffer.at)) - self.end))
-        self._taken = float(self.end)
+        self._taken, self.began = float(self.end), self.end
         self._clock.restart()
         self.runs += 1
         return Downsampler(buffer.rate)

@@ -17,6 +17,8 @@ _DENOISE, _AGC, _AGC_LEVEL, _NOISE_SUPPRESS = 0, 2, 6, 8  # speex_preprocess.h
 _SAMPLING_RATE, _RESPONSE_SIZE, _RESPONSE = 24, 27, 29  # speex_echo.h
 _SUPPRESS_DB = -20
 _LEVEL = 8000.0  # of full scale 32768: speech at about -12 dBFS
+_MOST, _ROOM = 8, 4  # the highest gain; how many times as loud as expected it may yet become
+_RATIO, _FAINTER = 2, 2  # raises the microphone once more where the echo is so many times fainter than its sound
 _INTS, _FLOATS = ctypes.c_int, ctypes.c_float
 
 
@@ -33,7 +35,6 @@ def load() -> Any:  # noqa: ANN401  # a ctypes library has no types
     speex.speex_echo_state_init.restype = ctypes.c_void_p
     speex.speex_echo_ctl.argtypes = [ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p]
     speex.speex_echo_cancellation.argtypes = [ctypes.c_void_p] * 4
-    speex.speex_echo_state_reset.argtypes = [ctypes.c_void_p]
     speex.speex_echo_state_destroy.argtypes = [ctypes.c_void_p]
     return speex
 
@@ -71,15 +72,34 @@ class LinearCanceller:
 
     def __init__(self, tail: int) -> None:
         self._speex = load()
+        self._gain = 1
+        self._ratio: int | None = None  # of the microphone's gain to the reference's
         self._state = self._speex.speex_echo_state_init(FRAME, tail)
         rate = ctypes.c_int(CAPTURE_RATE)
         self._speex.speex_echo_ctl(self._state, _SAMPLING_RATE, ctypes.byref(rate))
 
-    def process(self, microphone: Samples, reference: Samples) -> Samples:
-        """The next FRAME samples of the microphone without what comes of the reference; both contiguous."""
+    def process(self, microphone: Samples, reference: NDArray[np.float32]) -> Samples:
+        """The next FRAME samples of the microphone without what comes of the reference (in int16's range)."""
+        self._make_room(float(np.abs(reference).max()))
+        raise_ = np.float32(self._gain * (self._ratio or 1))
+        raised = _to_int16(microphone * raise_), _to_int16(reference * np.float32(self._gain))
         out = np.empty(FRAME, np.int16)
-        self._speex.speex_echo_cancellation(self._state, microphone.ctypes.data, reference.ctypes.data, out.ctypes.data)
-        return out
+        self._speex.speex_echo_cancellation(self._state, *(sound.ctypes.data for sound in raised), out.ctypes.data)
+        return out if raise_ == 1 else _to_int16(out.astype(np.float32) / raise_)
+
+    def expect(self, heard: float, played: float) -> None:
+        """The loudest samples of both will be about this loud. speexdsp hardly learns from what is faint, so both are
+        raised: by the same factor, and the microphone once more where the echo is much fainter than its sound (that is
+        decided once, as a path learnt in one ratio is none in another). To be called when all was silent for a while;
+        at another time it spoils the last 0.3 s of what is known."""
+        if self._ratio is None or heard * self._ratio > played:
+            self._ratio = _RATIO if heard * _FAINTER < played else 1
+        self._gain = _MOST
+        self._make_room(played * _ROOM)
+
+    def _make_room(self, loudest: float) -> None:
+        while self._gain > 1 and loudest * self._gain > 32767:
+            self._gain //= 2
 
     @property
     def response(self) -> NDArray[np.int32]:
@@ -90,12 +110,12 @@ class LinearCanceller:
         self._speex.speex_echo_ctl(self._state, _RESPONSE, response.ctypes.data)
         return response
 
-    def forget(self) -> None:
-        """Begin to learn anew."""
-        self._speex.speex_echo_state_reset(self._state)
-
     def close(self) -> None:
         """Give the memory back. Safe to call twice."""
         state, self._state = self._state, None
         if state:
             self._speex.speex_echo_state_destroy(state)
+
+
+def _to_int16(sound: NDArray[np.float32]) -> Samples:
+    return np.asarray(np.rint(sound).clip(-32768, 32767), np.int16)

@@ -49,10 +49,16 @@ class Path:
     def echo(self, played: Sound) -> Sound:
         """What the microphone hears of it, as long as it is."""
         if self.clip is not None:
-            limit = float(np.abs(played).max()) * 10 ** (-self.clip / 20)
-            played = np.clip(played, -limit, limit)
+            played = clipped(played, float(np.abs(played).max()) * 10 ** (-self.clip / 20))
         heard = convolve(played, self.response)
         return stretched(heard, -self.drift) if self.drift else heard
+
+
+def clipped(sound: Sound, limit: float) -> Sound:
+    """As an amplifier does it, which knows nothing of samples: at four times their rate."""
+    spectrum = np.fft.rfft(sound)
+    fine = np.fft.irfft(spectrum, 4 * sound.size) * 4
+    return np.asarray(np.fft.irfft(np.fft.rfft(np.clip(fine, -limit, limit))[: spectrum.size], sound.size) / 4)
 
 
 def convolve(sound: Sound, response: Sound) -> Sound:
