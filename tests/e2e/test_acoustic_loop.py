@@ -1,6 +1,7 @@
-"""The microphone hears the speaker, through PulseAudio: the box talks and talks, and never to itself. Five minutes of it,
-with LONG_TESTS=1 and on a machine that is otherwise idle: where PulseAudio's loopback does not get its time it moves the
-echo about, which no room does. tests/box/test_echo.py puts the box into a room in virtual time.
+"""The microphone hears the speaker, through PulseAudio: the box talks and talks, and never to itself.
+
+Five minutes of it, with LONG_TESTS=1 and on a machine that is otherwise idle: where PulseAudio's loopback does not get
+its time it moves the echo about, as no room does. tests/box/test_echo.py puts the box into a room in virtual time.
 """
 
 from collections.abc import Iterator
