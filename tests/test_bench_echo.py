@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from tests.support import speech
 from tests.support.room import Room
@@ -82,11 +83,26 @@ def test_a_path_delays_softens_and_reverberates() -> None:
     assert 10 * np.log10(np.sum(response[1_601:] ** 2) / response[1_600] ** 2) == pytest.approx(-6, abs=0.1)
 
 
-def test_a_path_clips_and_drifts() -> None:
-    tone = 10_000 * np.sin(2 * np.pi * 200 * np.arange(160_000) / 16_000)
+def sampled(period: NDArray[np.float64], count: int) -> NDArray[np.float64]:
+    """A sound of which one period of 80 samples is known as finely as may be, at 16 kHz: what is above 8 kHz is left
+    out, as a microphone does."""
+    harmonics = np.fft.rfft(period)[:40] / period.size
+    return np.tile(np.fft.irfft(harmonics, 80) * 80, count // 80)
+
+
+def test_a_path_clips_as_an_amplifier_does() -> None:
+    """Which knows nothing of samples: clipping those would fold the overtones back into what is heard."""
+    period = 10_000 * np.sin(2 * np.pi * np.arange(80_000) / 80_000)
+    tone, limit = sampled(period, 160_000), 10_000 / 10**0.3
     path = EchoPath(clip=6)
-    clipped = np.clip(tone, -10_000 / 10**0.3, 10_000 / 10**0.3)
-    assert np.allclose(path.echo(tone), _rooms.convolve(clipped, path.response), atol=1)
+    truly = sampled(np.clip(period, -limit, limit), 160_000)
+    assert _rooms.clipped(tone, limit) == pytest.approx(truly, abs=1)
+    assert np.abs(np.clip(tone, -limit, limit) - truly).max() > 10
+    assert np.allclose(path.echo(tone), _rooms.convolve(truly, path.response), atol=1)
+
+
+def test_a_path_drifts() -> None:
+    tone = 10_000 * np.sin(2 * np.pi * 200 * np.arange(160_000) / 16_000)
     late = _rooms.stretched(tone, -50)
     assert late[159_000] == pytest.approx(10_000 * np.sin(2 * np.pi * 200 * 159_000 * (1 - 50e-6) / 16_000), abs=50)
 
