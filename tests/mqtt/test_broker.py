@@ -2,6 +2,8 @@
 
 import asyncio
 import gc
+import socket
+import threading
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -141,7 +143,6 @@ async def test_a_flood_is_cut_off_and_the_box_lives_on(shared: Mosquitto, said: 
             await said.until("it floods this box with commands")
 
 
-@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")  # see below
 @in_real_time
 async def test_with_password_and_encryption(tmp_path: Path, said: Said) -> None:
     with (
@@ -161,7 +162,7 @@ async def test_with_password_and_encryption(tmp_path: Path, said: Said) -> None:
             async with at_home(where, password=lambda p=password: p) as home:  # type: ignore[misc]
                 await said.until(why)
                 assert home.asked == []
-    gc.collect()  # the library leaves the sockets of refused certificates to the collector, which complains of each
+    gc.collect()  # complains of each socket that was left open
     assert PASSWORD not in said.text
     assert "wrong-pony" not in said.text
 
@@ -220,6 +221,43 @@ async def test_a_frozen_broker_does_not_hold_up_the_end(broker: Mosquitto) -> No
 
 
 @in_real_time
+async def test_an_end_that_comes_with_the_answer_is_not_lost() -> None:
+    """Else a box that leaves, or is flooded, while it publishes would keep the connection for ever."""
+    client = room._Client("nowhere.invalid")
+    answer = asyncio.get_running_loop().create_future()
+    waiting = asyncio.ensure_future(client._wait_for(answer, None))
+    await asyncio.sleep(0)
+    answer.set_result(None)
+    waiting.cancel()
+    await asyncio.wait({waiting})
+    assert waiting.cancelled()
+
+
+@in_real_time
+async def test_a_connection_that_comes_after_the_end_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    dials, may_connect = threading.Event(), threading.Event()
+    connect, made = socket.create_connection, []
+
+    def slow(*arguments: Any, **named: Any) -> socket.socket:
+        dials.set()
+        assert may_connect.wait(PATIENCE)
+        made.append(connect(*arguments, **named))
+        return made[0]
+
+    monkeypatch.setattr(socket, "create_connection", slow)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(PATIENCE)
+        async with at_home(Address("127.0.0.1", server.getsockname()[1])):
+            await asyncio.to_thread(dials.wait, PATIENCE)
+        may_connect.set()
+        with server.accept()[0] as there:
+            there.settimeout(PATIENCE)
+            while there.recv(4096):
+                pass  # until it hangs up
+    assert made[0].fileno() == -1
+
+
+@in_real_time
 async def test_a_broker_that_knows_only_the_older_version(shared: Mosquitto, monkeypatch: pytest.MonkeyPatch) -> None:
     """One that hangs up on MQTT 5 without a word."""
     monkeypatch.setattr(room, "TIMEOUT", 1.0)
@@ -254,7 +292,8 @@ async def test_a_broker_that_knows_only_the_older_version(shared: Mosquitto, mon
                 watcher.ask("voicebox/older/stop/set", "PRESS")
                 await home.until_asked(1)
                 assert home.mqtt._plain
-            await asyncio.wait(passing, timeout=PATIENCE)
+            _, still_open = await asyncio.wait(passing, timeout=PATIENCE)
+            assert not still_open
 
 
 @in_real_time

@@ -9,9 +9,9 @@ import asyncio
 import logging
 import socket
 import ssl
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
-from typing import Self
+from typing import Self, TypeVar
 
 import aiomqtt
 from paho.mqtt.packettypes import PacketTypes
@@ -47,6 +47,8 @@ _QUIET.setLevel(logging.CRITICAL)  # we say ourselves what is wrong, and only on
 UNSUPPORTED_VERSION, TAKEN_OVER = 132, 142
 BAD_USER, NOT_AUTHORIZED = 134, 135
 """Reason codes of MQTT 5, which the library also makes of those of 3.1.1."""
+
+T = TypeVar("T")
 
 
 class FloodedError(Exception):
@@ -259,6 +261,7 @@ class _Client(aiomqtt.Client):
 
     speaks_other = False
     """The broker was reached, but did not take our version of MQTT."""
+    _dropped = False
 
     async def __aenter__(self) -> Self:
         try:
@@ -267,6 +270,23 @@ class _Client(aiomqtt.Client):
             silent = self._misc_task is not None and _number(error) is None  # there was a socket, but no answer
             self.speaks_other = silent or _number(error) == UNSUPPORTED_VERSION
             raise
+
+    def _client_connect(self) -> None:
+        """In a thread for which nobody may be waiting any more."""
+        try:
+            super()._client_connect()
+        finally:
+            if self._dropped:
+                self.drop()
+
+    async def _wait_for(self, fut: Awaitable[T], timeout: float | None) -> T:  # noqa: ASYNC109  # their signature
+        """As theirs, but for ``asyncio.wait_for``: in Python 3.11 that loses a cancellation which comes together with
+        the answer, and the connection would never end."""
+        try:
+            async with asyncio.timeout(self.timeout if timeout is None else timeout):
+                return await fut
+        except TimeoutError:
+            raise aiomqtt.MqttError("no answer in time") from None
 
     @property
     def door(self) -> _Door:
@@ -278,7 +298,8 @@ class _Client(aiomqtt.Client):
         return self._disconnected.done()
 
     def drop(self) -> None:
-        """Close the socket, at once."""
+        """Close the socket, at once; also one that is only being opened."""
+        self._dropped = True
         connection = self._client.socket()
         if isinstance(connection, socket.socket):  # they know websockets, too
             with suppress(OSError):
@@ -290,10 +311,23 @@ class _Client(aiomqtt.Client):
                 self._client.loop_read()
 
 
+class _Encrypted(ssl.SSLSocket):
+    """Closed when the certificate is refused: the library would leave that to the collector."""
+
+    def do_handshake(self, block: bool = False) -> None:
+        try:
+            super().do_handshake(block)
+        except OSError:
+            self.close()
+            raise
+
+
 def _trust(address: Address) -> ssl.SSLContext:
     """Raises VoiceboxError if the file is none."""
     try:
-        return ssl.create_default_context(cafile=address.ca_file)
+        context = ssl.create_default_context(cafile=address.ca_file)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", "") or "it holds no certificates"
         raise VoiceboxError(f"mqtt.ca_file {address.ca_file} cannot be used: {reason}") from None
+    context.sslsocket_class = _Encrypted
+    return context
