@@ -30,6 +30,7 @@ TOP = (
     "voicebox.__main__",
     "voicebox.demo",
     "voicebox.bench",
+    "voicebox.support",
 )
 """The modules that put rooms together: they may import everything, and nobody imports them but each other."""
 

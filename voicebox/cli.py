@@ -92,6 +92,7 @@ def _parser() -> argparse.ArgumentParser:
     with_config(demo)
 
     _add_bench(command, with_config)
+    _add_support(command, with_config)
 
     simulate = command("simulate", _simulate, "serve a voice service on loopback, to try the box against")
     simulate.add_argument("--brain", choices=["parrot", "talker"], default="parrot", help="what it answers")
@@ -125,6 +126,19 @@ def _add_bench(
     bench.add_argument("--card", action="store_true", help="this box's own sound card, too (stop the daemon first)")
     bench.add_argument("--update", type=Path, metavar="FILE", help="renew the sections' tables in this Markdown file")
     with_config(bench)
+
+
+def _add_support(
+    command: Callable[..., argparse.ArgumentParser], with_config: Callable[[argparse.ArgumentParser], None]
+) -> None:
+    text = "pack what somebody who helps you needs to see: nothing that was said, no secrets, no names of networks"
+    support = command("support-bundle", _later("support.bundle"), text)
+    support.add_argument("--show", action="store_true", help="print all of it instead of writing it")
+    support.add_argument("--yes", action="store_true", help="write it without asking")
+    support.add_argument(
+        "--output", type=Path, metavar="FILE", help="what to write (default: voicebox-support-….tar.gz)"
+    )
+    with_config(support)
 
 
 def _add_light(command: Callable[..., argparse.ArgumentParser]) -> None:
