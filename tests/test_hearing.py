@@ -315,6 +315,24 @@ def test_the_gate_tells_when_somebody_speaks_also_of_what_was_kept() -> None:
     assert 120 * BLOCK <= ended.at <= 150 * BLOCK
 
 
+def test_who_was_answered_at_once_is_not_taken_to_speak_on_after_the_answer() -> None:
+    """Else the follow-up would last as long as any listening, and its light would not be seen."""
+
+    async def test(world: World) -> None:
+        world.listen(None)
+        await asyncio.sleep(0)
+        world.sound(loud=False, blocks=100)
+        world.sound(loud=True, blocks=20)
+        world.decide(Phase.SPEAKING)  # before there was quiet for half a second
+        world.sound(loud=False, blocks=100)
+        world.listen(None)
+        await asyncio.sleep(0)
+        world.sound(loud=False, blocks=100)
+
+    found = in_world(GateFinder(), test).found
+    assert [type(event) for event in found] == [SpeechStarted]
+
+
 def test_whoever_still_speaks_when_the_next_conversation_begins_is_told_again() -> None:
     async def test(world: World) -> None:
         world.sound(loud=False, blocks=100)

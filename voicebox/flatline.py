@@ -33,6 +33,6 @@ class Flatline:
             value = int.from_bytes(block.pcm[:2], "little", signed=True)
             text = "the microphone has delivered nothing but the value %d for %.0f s: is it muted, or its cable broken?"
             _log.warning(text, value, SILENT_AFTER)
-        else:
+        elif not alike:  # else it was opened anew, and nobody knows yet
             _log.info("the microphone delivers sound again")
         self._changed()

@@ -15,7 +15,6 @@ from voicebox.uplink import Ring, Uplink, WakeListener
 
 DEAF_AFTER = 2.0  # seconds without a microphone block
 OPENING = 10.0  # seconds a microphone may take to deliver after it was closed
-RECOVERY_LIMIT = 600.0  # seconds a lost microphone may be awaited before systemd is to restart us
 
 SEARCHED = (Phase.CONNECTING, Phase.LISTENING)
 
@@ -52,6 +51,7 @@ class GateFinder:
 
     def begin(self, since: int) -> None:
         del since
+        self._gate.hush()  # the answer may have come before the end of what was said last
         self._told = False
 
     def called(self, at: int) -> None:
@@ -137,7 +137,7 @@ class Hearing:
         self._phase = Phase.IDLE
         self._began: SpeechStarted | None = None  # of those who spoke last
         self._last_block = loop.time()
-        self._lost_since: float | None = None
+        self._lost = False  # it is known to be, and awaited
         self._closed = False  # the box is muted
 
     def block(self, block: Block) -> None:
@@ -176,7 +176,7 @@ class Hearing:
             self._listener.muted = state.muted
         if state.muted is not self._closed:
             self._closed = state.muted
-            self._lost_since, self._last_block = None, self._loop.time() + OPENING - DEAF_AFTER
+            self._lost, self._last_block = False, self._loop.time() + OPENING - DEAF_AFTER
         wanted = state.phase in SEARCHED and state.window is not None
         if state.window is not None and wanted:
             since, known = state.window.since, self._since
@@ -208,10 +208,10 @@ class Hearing:
         self._last_block = self._loop.time()
 
     def lost(self) -> None:
-        self._lost_since = self._loop.time() if self._lost_since is None else self._lost_since
+        self._lost = True
 
     def works(self) -> None:
-        self._lost_since = None
+        self._lost = False
         self._last_block = self._loop.time()
 
     @property
@@ -222,10 +222,7 @@ class Hearing:
     def trouble(self) -> str | None:
         """None while the box hears, is muted, or is known to be waiting for its microphone; else what is wrong."""
         now = self._loop.time()
-        if self._lost_since is not None and not self._closed:
-            waited = now - self._lost_since
-            return f"no microphone for more than {RECOVERY_LIMIT:.0f} s" if waited > RECOVERY_LIMIT else None
-        if now - self._last_block > DEAF_AFTER and not self._closed:
+        if now - self._last_block > DEAF_AFTER and not (self._closed or self._lost):
             return "the microphone delivers nothing"
         if self._listener is not None and self._listener.stuck(now):
             return "the wake word engine does not answer"

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyaudio
 import pytest
 
@@ -216,6 +217,41 @@ def test_a_card_that_opens_but_never_calls_is_told_and_tried_again(monkeypatch: 
         await box.works()
 
     in_box(monkeypatch, test, lambda box: setattr(box.mic, "calls", False))
+
+
+def test_a_microphone_that_is_stuck_is_told_and_opened_ever_again_until_it_is_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """One value for ever, far from zero: no room sounds like that, nor does a muted card."""
+    monkeypatch.setattr(streams, "_STALLED", 0.3)
+
+    def stuck(frames: int) -> bytes:
+        return np.full(frames, 12_345, np.int16).tobytes()
+
+    async def test(box: Box) -> None:
+        await box.works()
+        box.forget()
+        heard, opened, box.mic.sound = len(box.blocks), box.mic.opened, stuck
+        await box.until(lambda: box.told("microphone"), SOON)
+        assert "delivers nothing but the value 12345" in box.told("microphone")[0]
+        await box.until(lambda: box.mic.opened >= opened + 1 and len(box.blocks) > heard + 40)
+        assert "microphone" not in box.ready  # it calls, but is of no use
+        box.mic.sound = noise
+        await box.until(lambda: "microphone" in box.ready)
+
+    in_box(monkeypatch, test)
+
+
+@pytest.mark.parametrize("value", [0, -1, 64])
+def test_a_microphone_that_is_merely_silent_is_left_alone(value: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streams, "_STALLED", 0.1)
+
+    async def test(box: Box) -> None:
+        box.mic.sound = lambda frames: np.full(frames, value, np.int16).tobytes()
+        await box.until(lambda: len(box.blocks) >= 30)  # 0.6 s
+        assert (box.told("microphone"), box.mic.opened) == ([], 1)
+
+    in_box(monkeypatch, test)
 
 
 def test_a_speaker_that_slept_while_its_card_was_away_plays_the_next_reply_whole(

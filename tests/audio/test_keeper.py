@@ -55,6 +55,8 @@ class FakeAudio:
 
     def __init__(self) -> None:
         FakeAudio.made += 1
+        if FakeAudio.made <= 0:
+            raise OSError("no host")
         self.alive = True
 
     def terminate(self) -> None:
@@ -62,8 +64,8 @@ class FakeAudio:
 
 
 class Kept:
-    def __init__(self, *streams: FakeStream) -> None:
-        FakeAudio.made = 0
+    def __init__(self, *streams: FakeStream, failures: int = 0) -> None:
+        FakeAudio.made = -failures
         self.lost: list[tuple[str, str]] = []
         self.first: list[ConfigError | None] = []
         self.opened = threading.Event()
@@ -110,6 +112,16 @@ def test_missing_card_is_told_once_and_taken_when_it_comes() -> None:
         assert kept.first == [None]
         assert kept.lost == [("microphone", "there are: none")]
         assert FakeAudio.made == 4  # PortAudio sees new cards only when made anew
+
+
+def test_a_sound_system_that_does_not_start_is_tried_again() -> None:
+    """PortAudio's own initialisation may fail, while a sound server restarts, say."""
+    mic = impatient("microphone")
+    with Kept(mic, failures=2) as kept:
+        assert mic.opened.acquire(timeout=5)
+        assert kept.first == [None]
+        assert [kind for kind, _ in kept.lost] == ["microphone"]
+        assert "the sound system does not start: no host" in kept.lost[0][1]
 
 
 def test_refusing_card_names_its_setting() -> None:

@@ -125,11 +125,19 @@ class Keeper:
             for stream in self._streams:
                 self._look_after(stream)
             if any(time.monotonic() >= stream.outage.retry_at for stream in self._missing()):
-                self._renew()
-                for stream in self._missing():
-                    (opener or self._open)(stream)
+                self._open_missing(opener or self._open)
         finally:
             self._busy_since = None
+
+    def _open_missing(self, opener: Callable[[Stream], None]) -> None:
+        try:
+            self._renew()
+        except OSError as error:  # PortAudio itself does not start
+            for stream in self._missing():
+                self._failed(stream, f"the sound system does not start: {error}; trying again.")
+            return
+        for stream in self._missing():
+            opener(stream)
 
     def _look_after(self, stream: Stream) -> None:
         if not stream.wanted:

@@ -129,11 +129,15 @@ class SpeechGate:
 
     def reset(self) -> None:
         """Forget everything, as for a new stream."""
+        self.hush()
+        self._group: list[float] = []
+        self._groups: deque[float] = deque(maxlen=self._MEMORY)
+
+    def hush(self) -> None:
+        """Nobody speaks any more; how loud the room is stays known."""
         self.speaking = False
         self._loud = 0  # loud blocks so far, less the quiet ones among them
         self._quiet = 0  # quiet blocks in a row
-        self._group: list[float] = []
-        self._groups: deque[float] = deque(maxlen=self._MEMORY)
 
     @property
     def threshold(self) -> float:

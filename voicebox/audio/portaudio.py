@@ -172,7 +172,9 @@ class PortAudioBackend:
         for stream in self._streams:
             if stream.stalled():
                 stream.broken = True
-                self._handlers.lost(stream.kind, f'{stream.setting} = "{stream.name}" has gone silent; re-opening it.')
+                self._handlers.lost(
+                    stream.kind, f'{stream.setting} = "{stream.name}" {stream.complaint}; re-opening it.'
+                )
                 self._keeper.wake()
         if not self._spk.is_open:  # nobody hears it, but replies pass as they would, so nothing waits for ever
             self._playback.pull(round(_WATCH * self._spk.card_rate), time.monotonic())

@@ -25,6 +25,7 @@ _STALLED = 1.5  # seconds without a callback: the card is gone, though PortAudio
 _START_GRACE = 3.0  # … right after a start: a sound server may take two seconds
 _MOST_CHANNELS = 16
 _CARDS = Path("/proc/asound")
+_STUCK = 64  # of 32768: who says one value for ever is silent up to here, as a muted card is, and broken beyond
 _OLDEST = 1.0  # seconds: sound that is said to have waited longer than this has not
 _SETTINGS = {"microphone": "audio.input", "speaker": "audio.output"}
 
@@ -83,6 +84,11 @@ class Stream:
 
     def stalled(self) -> bool:
         return self.wanted and self.is_open and time.monotonic() - self.beat > _STALLED
+
+    @property
+    def complaint(self) -> str:
+        """Why it counts as stalled, in words."""
+        return "has gone silent"
 
     def open(self, audio: pyaudio.PyAudio) -> None:
         """Raises NotFound, ConfigError, or OSError if the card takes none of the formats we can live with."""
@@ -186,6 +192,11 @@ class Microphone(Stream):
         self._delivered = 0  # … of them in blocks
         self._pending = bytearray()
         self._resampler = sound.Resampler(CAPTURE_RATE, CAPTURE_RATE)
+        self._stuck_at = 0  # the value that the newest block consists of, if it is no silence
+
+    @property
+    def complaint(self) -> str:
+        return f"delivers nothing but the value {self._stuck_at}" if self._stuck_at else super().complaint
 
     def prepare(self) -> None:
         self._pending.clear()
@@ -214,11 +225,14 @@ class Microphone(Stream):
         self._captured += length * CAPTURE_RATE
         self._pending += self._convert(data or b"")
         while len(self._pending) >= 2 * BLOCK:
-            self._on_block(Block(self._position, bytes(self._pending[: 2 * BLOCK]), self._clock.time(self._delivered)))
+            pcm = bytes(self._pending[: 2 * BLOCK])
+            self._on_block(Block(self._position, pcm, self._clock.time(self._delivered)))
             del self._pending[: 2 * BLOCK]
             self._position += BLOCK
             self._delivered += BLOCK
-            self.beaten()
+            self._stuck_at = _stuck_at(pcm)
+            if not self._stuck_at:
+                self.beaten()
         return None, pyaudio.paContinue
 
     def _skip(self, samples: int) -> None:
@@ -233,6 +247,12 @@ class Microphone(Stream):
             return data
         mono = sound.pick_channel(sound.from_bytes(data), self.channels, self._channel)
         return sound.to_bytes(self._resampler.process(mono))
+
+
+def _stuck_at(pcm: bytes) -> int:
+    """The value of a converter that is stuck, if this is a block of it; else 0."""
+    value = int.from_bytes(pcm[:2], "little", signed=True)
+    return value if abs(value) > _STUCK and pcm[2:] == pcm[:-2] else 0
 
 
 def _age(info: dict[str, float], length: float) -> float:
