@@ -10,10 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.boxes import WavBox
 from voicebox import bench, cli
+from voicebox.audio import playback
 from voicebox.audio.base import Handlers
+from voicebox.audio.playback import Playback
 from voicebox.audio.wavfile import WavBackend
-from voicebox.bench import Figure, Options, _card, _command, _delivery
+from voicebox.bench import Figure, Options, _card, _command, _delivery, audio
 from voicebox.errors import ConfigError
 from voicebox.lead import LeadIn
 
@@ -207,3 +210,40 @@ def test_what_happens_to_a_reply_on_its_way_is_seen(
     monkeypatch.setattr(LeadIn, "play", lambda self, reply_id, pcm: play(self, reply_id, spoilt(pcm)))
     wrong = _delivery.figures_of("Wi-Fi", 1, _delivery.jitter(0.06), 0.12)[0]
     assert (wrong.ok, wrong.value > 100) == (False, True)
+
+
+CYCLES = 20
+
+
+def flush() -> dict[str, Figure]:
+    figures = audio.flush_figures("WAV", WavBox(), CYCLES)
+    return {what: figure for figure in figures for what in ("worst of", "granted", "lost") if what in figure.name}
+
+
+def test_a_flush_leaves_a_fade_of_the_dead_reply_and_all_of_the_next() -> None:
+    figures = flush()
+    assert [figure.name for figure in figures.values() if not figure.ok] == []
+    assert 60 < figures["granted"].value <= 72  # 3 ms, of which the last is silent
+
+
+def test_a_flush_that_lets_the_card_have_more_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(playback, "FADE", 0.006)
+    figures = flush()
+    assert {what for what, figure in figures.items() if not figure.ok} == {"granted"}
+    assert figures["granted"].value > 120
+
+
+def test_a_flush_that_comes_late_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(playback, "FADE", 0.020)
+    assert {what for what, figure in flush().items() if not figure.ok} == {"granted", "worst of"}
+
+
+def test_a_flush_that_costs_the_next_reply_samples_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    play = Playback.play
+    next_one = 4_800  # bytes
+    monkeypatch.setattr(
+        Playback, "play", lambda self, reply, pcm: play(self, reply, pcm[20:] if len(pcm) == next_one else pcm)
+    )
+    figures = flush()
+    assert {what for what, figure in figures.items() if not figure.ok} == {"lost"}
+    assert figures["lost"].value >= 10 * CYCLES

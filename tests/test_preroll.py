@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from voicebox.audio.base import BLOCK, CAPTURE_RATE
-from voicebox.bench import preroll
+from voicebox.bench import _codes, preroll
 from voicebox.bench._cold import ColdBox, cold_box, now
 from voicebox.bench._figures import Options
 from voicebox.core.events import SessionLost, SessionReady, WakeDetected
@@ -129,7 +129,7 @@ MEANT = noise(16_000)
     ids=["all", "nothing", "hole", "stutter", "foreign", "end"],
 )
 def test_the_account_tells_what_is_missing_and_what_is_too_much(received: Samples, lost: int, doubled: int) -> None:
-    found = preroll.account(MEANT, received)
+    found = _codes.account(MEANT, received)
     assert found == pytest.approx((lost, doubled), abs=16)  # places are known by eight samples
     assert [amount > 0 for amount in found] == [lost > 0, doubled > 0]
 

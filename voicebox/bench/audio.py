@@ -3,19 +3,26 @@
 import os
 import random
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
+from voicebox.audio.base import PLAYBACK_RATE
+from voicebox.audio.playback import Playback
 from voicebox.audio.streams import PERIOD
 from voicebox.bench import _rig
 from voicebox.bench._card import card_figures
+from voicebox.bench._codes import account, begin
 from voicebox.bench._delivery import delivery_figures
 from voicebox.bench._figures import Figure, Options, at_most, stated
 from voicebox.wake.base import HOP, Phrase
+
+_BEFORE = 4_800
+"""Samples before a flush in which its reply began, and none before it."""
 
 
 def run(options: Options) -> list[Figure]:
@@ -48,42 +55,83 @@ def _drained(box: "_rig.Box", reply_id: int) -> bool:
     return reply_id in box.drained
 
 
+@dataclass
+class _Grants:
+    """Counts what a speaker's card takes. Between two of its pulls the count is what it has been granted."""
+
+    speaker: Playback
+    samples: int = 0  # of sound: sample-coded sound has no zeros
+
+    def __post_init__(self) -> None:
+        self._lock = threading.RLock()
+        self._pull = self.speaker.pull
+        setattr(self.speaker, "pull", self._counted)  # noqa: B010  # to the type checker it is no variable
+
+    def _counted(self, frames: int, heard_at: float, **when: float) -> bytes | None:
+        with self._lock:
+            out = self._pull(frames, heard_at, **when)
+            self.samples += int(np.count_nonzero(np.frombuffer(out or b"", np.int16)))
+            return out
+
+    def before(self, flush: Callable[[], object]) -> int:
+        """Flush; how many samples of sound the card had been granted then."""
+        with self._lock:
+            flush()
+            return self.samples
+
+
+@dataclass(frozen=True, slots=True)
+class _Cut:
+    """One interruption: when flush was called, when the next reply was over, in the box's time; and how much the card
+    had been granted of the reply that was cut."""
+
+    called: float
+    over: float
+    granted: int
+
+
 def flush_figures(label: str, box: "_rig.Box", cycles: int) -> list[Figure]:
     """Interrupt a reply at random phases, each followed at once by the next reply."""
     dead, alive = noise(48_000, 1), noise(2_400, 2)
-    marks: list[tuple[float, float]] = []
+    cuts: list[_Cut] = []
     recorded = np.zeros(0, np.int16)
 
     async def interrupt(box: "_rig.Box") -> None:
         nonlocal recorded
         speaker, chance = box.backend.speaker, random.Random(1)  # noqa: S311  # phases, not secrets
+        grants = _Grants(speaker)
         for cycle in range(1, 2 * cycles, 2):
+            before = grants.samples
             speaker.play(cycle, dead.tobytes())
             await box.listen(1_900 + chance.randrange(960))
             called = box.clock()
-            speaker.flush(cycle)
+            granted = grants.before(partial(speaker.flush, cycle)) - before
             await box.listen(chance.randrange(960))
             speaker.play(cycle + 1, alive.tobytes())
             speaker.finish(cycle + 1)
             await box.until(partial(_drained, box, cycle + 1))
-            marks.append((called, box.clock()))
+            cuts.append(_Cut(called, box.clock(), granted))
         await box.listen(2_400)
         recorded = box.heard()
 
     box.run(interrupt)
-    stale, lost = [], 0
-    for called, end in marks:
-        heard = recorded[box.index(called) : box.index(end) + 480]
-        starts = np.flatnonzero(heard == alive[0])
-        at = next((int(i) for i in starts if np.array_equal(heard[i : i + alive.size], alive)), None)
-        lost += at is None
-        sounding = np.flatnonzero(heard[: at if at is not None else 480])
-        stale.append((int(sounding[-1]) + 1) / 24 if sounding.size else 0.0)
+    late, after, lost = list[float](), list[int](), 0
+    for cut in cuts:
+        start, end = box.index(cut.called), box.index(cut.over) + 480
+        first = start - _BEFORE + begin(dead, recorded[start - _BEFORE : start])
+        following = start + begin(alive, recorded[start:end])
+        stale = first + np.flatnonzero(recorded[first:following])
+        late.append((int(stale[-1]) + 1 - start) / 24 if stale.size else 0.0)
+        after.append(stale.size - cut.granted)
+        lost += account(alive, recorded[following : following + alive.size])[0]
+    period = round(PERIOD * PLAYBACK_RATE)
     return [
-        stated(f"{label}: silent after flush, median of {cycles}", float(np.median(stale)), "ms"),
-        stated(f"{label}: the worst in periods of {PERIOD * 1000:g} ms", max(stale) / PERIOD / 1000, "periods"),
-        at_most(f"{label}: silent after flush, worst of {cycles}", max(stale), "ms", 20),
-        at_most(f"{label}: next replies not heard whole, of {cycles}", lost, "replies", 0),
+        stated(f"{label}: silent after flush, median of {cycles}", float(np.median(late)), "ms"),
+        at_most(f"{label}: silent after flush, worst of {cycles}", max(late), "ms", 20),
+        at_most(
+            f"{label}: stale samples heard beyond what the card had been granted, worst", max(after), "samples", period
+        ),
+        at_most(f"{label}: samples lost of the {cycles} next replies", lost, "samples", 0),
     ]
 
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from voicebox.assets import speech
 from voicebox.audio.base import BLOCK, CAPTURE_RATE
+from voicebox.bench._codes import account
 from voicebox.bench._cold import ColdBox, cold_box, now
 from voicebox.bench._figures import Figure, Options, at_most, stated
 from voicebox.core.events import (
@@ -30,7 +31,6 @@ SPOKEN = "ask_time"
 PER_BOX = 25  # wakes before a new box takes over: its microphone keeps all it ever heard
 APART = 1.6  # seconds between conversations: the pre-roll is not sent again to the next
 HOLD = 0.4  # seconds after which a press is a hold
-_CODE = 8  # samples by which a place in the microphone's sound is known
 _RINGING = 4  # how far what a resampler makes of silence may be from it
 _ALIKE = 0.8  # correlation of 20 ms that went up and down between two rates with what they were
 
@@ -172,24 +172,6 @@ async def one_hold(box: ColdBox, chance: Random, tally: Tally) -> None:
 
 
 # --- what was meant to be heard, and what was ----------------------------------------------------------------------
-
-
-def account(meant: Samples, received: Samples) -> tuple[int, int]:
-    """How many samples of ``meant`` are not in ``received``, and how many there are in it twice or from elsewhere."""
-    if np.array_equal(meant, received):
-        return 0, 0
-    places = {meant[at : at + _CODE].tobytes(): at for at in range(meant.size - _CODE + 1)}
-    covered, doubled = np.zeros(meant.size, np.bool_), 0
-    for end in [*range(_CODE, received.size, _CODE), received.size]:
-        fresh = min(end, (end - 1) % _CODE + 1)  # the last place overlaps the one before
-        at = places.get(received[max(0, end - _CODE) : end].tobytes())
-        if at is None:
-            doubled += fresh
-            continue
-        place = slice(at + _CODE - fresh, at + _CODE)
-        doubled += int(covered[place].sum())
-        covered[place] = True
-    return int((~covered).sum()), doubled
 
 
 def likeness(meant: Samples, received: Samples) -> tuple[int, int]:
