@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 
 from voicebox import cli
-from voicebox.control import Control
+from voicebox.control import Action, Control
 from voicebox.errors import ConfigError
 
 STATUS = {"status": "muted", "fault": None, "connected": True, "muted": False, "rtt_ms": 1.5, "uplink": {"sent": 3}}
+WAKE_PHRASE = {"model": "hey_jarvis", "threshold": 0.5, "patience": 1}
 
 
 class Daemon:
@@ -23,8 +24,9 @@ class Daemon:
         self.asked: list[dict[str, Any]] = []
         self.path = path
         self._loop = asyncio.new_event_loop()
-        noted = dict.fromkeys(("say", "session.set", "mute", "unmute"), self._note)
+        noted: dict[str, Action] = dict.fromkeys(("say", "session.set", "mute", "unmute"), self._note)
         noted["volume"] = lambda request: {**self._note(request), "volume": 40, "control": "PCM"}
+        noted["wake"] = lambda _: {"phrases": [WAKE_PHRASE], "days": 7, "floor": 0.2, "counts": {}}
         actions = {"status": self._status, **noted, "conversation.new": self._refuse}
         self._control = Control(path, actions)
         self._thread = threading.Thread(target=self._loop.run_forever)
@@ -52,6 +54,15 @@ class Daemon:
 
     def soon(self, *events: Mapping[str, Any]) -> None:
         asyncio.run_coroutine_threadsafe(self._tell(*events), self._loop)
+
+    def ends_soon(self) -> None:
+        """Once somebody watches."""
+
+        async def end() -> None:
+            await self._tell()
+            await self._control.stop()
+
+        asyncio.run_coroutine_threadsafe(end(), self._loop)
 
     def _note(self, request: Mapping[str, Any]) -> dict[str, Any]:
         self.asked.append(dict(request))

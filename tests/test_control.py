@@ -411,6 +411,6 @@ def test_follow_outlasts_the_patience_for_an_answer(path: Path, monkeypatch: pyt
         await asyncio.sleep(0.15)
         server.publish({"number": 1})
         assert await first == '{"number": 1}'
-        await lines.aclose()  # type: ignore[attr-defined]  # it is a generator
+        await lines.aclose()
 
     with_server(path, test)

@@ -26,7 +26,6 @@ from voicebox.core.events import (
 from voicebox.core.scenes import Scene
 from voicebox.core.state import Phase, State
 from voicebox.detached import Detached
-from voicebox.diary import Diary
 from voicebox.errors import ConfigError, DeviceError, VoiceboxError
 from voicebox.flatline import Flatline
 from voicebox.hearing import Hearing
@@ -133,11 +132,10 @@ class App:
         self.flatline = Flatline(self.tell)
         self.latency = Latency(loop.time, lambda: self.uplink.started_at)
         self.box.observers += [self._follow, self._tell_systemd, self._warn, self._need_no_microphone]
-        self.diary = Diary(state / "conversations", settings.diary.days) if settings.diary.enabled else None
-        if self.diary is not None:
-            note = self.diary.note
-            self.box.observers.append(lambda step: note(step.event))
+        self.diary = reports.open_diary(self, state / "conversations")
         self.mute = Mute(state / mute.FILE, self.box.dispatch)
+        self.advice = reports.open_advice(self, state / "wake.json")
+        stack.callback(self.advice.close)
         self.mqtt = reports.open_mqtt(self)
         await self._open_control()
         self.mute.start()
@@ -182,7 +180,8 @@ class App:
 
     async def _open_control(self) -> None:
         """The socket for the command line. Two daemons must not share a microphone; without a socket the box works."""
-        self.control = Control(socket_path(self.environ), remote.actions(self), trusted=remote.TRUSTED)
+        meters = reports.meters(self).reading
+        self.control = Control(socket_path(self.environ), remote.actions(self), remote.TRUSTED, meters)
         try:
             await self.control.start()
         except AlreadyRunningError:

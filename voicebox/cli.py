@@ -77,6 +77,7 @@ def _parser() -> argparse.ArgumentParser:
     conversation = command("conversation", _conversation_new, "begin a new conversation with the next thing said")
     conversation.add_argument("action", choices=["new"])
     command("watch", _watch, "print what happens, one JSON object per line, until Ctrl-C")
+    _add_wake(command, with_config)
     _add_light(command)
 
     demo = command("demo", _demo, "hold a conversation with the simulator and measure it; needs no sound card")
@@ -139,6 +140,22 @@ def _add_support(
         "--output", type=Path, metavar="FILE", help="what to write (default: voicebox-support-….tar.gz)"
     )
     with_config(support)
+
+
+def _add_wake(
+    command: Callable[..., argparse.ArgumentParser], with_config: Callable[[argparse.ArgumentParser], None]
+) -> None:
+    wake = command("wake", _check, "say how the wake word does, or try it").add_subparsers(
+        required=True, metavar="ACTION"
+    )
+    report = wake.add_parser("report", help="what another threshold would have meant this week, and what it hears now")
+    report.add_argument("--json", action="store_true", help="as one JSON object")
+    report.set_defaults(command=_later("wake.report"))
+    test = wake.add_parser("test", help="score a sound file, or what the running box hears")
+    test.add_argument("file", nargs="?", type=Path, metavar="FILE", help="WAV, FLAC, Ogg or MP3 (default: the room)")
+    test.add_argument("--seconds", type=float, default=15.0, help="how long to listen to the room (default 15)")
+    test.set_defaults(command=_later("wake.test"))
+    with_config(test)
 
 
 def _add_light(command: Callable[..., argparse.ArgumentParser]) -> None:

@@ -2,7 +2,7 @@
 
 Requests name what is to be done: ``{"do": "status"}``; docs/control.md lists them. The answer is ``{"ok": true, …}`` or
 ``{"ok": false, "error": "…"}``. ``{"do": "watch"}`` turns the line into a subscription: one object for each thing that
-happens, until the client leaves.
+happens, until the client leaves; with ``"meters": N`` also one for what is heard, N times a second.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ import shutil
 import socket
 import stat
 import struct
-from collections.abc import AsyncIterator, Awaitable, Callable, Container, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Container, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ GROUP = "voicebox"
 SYSTEM_SOCKET = Path("/run/voicebox/control.sock")
 LONGEST = 65_536  # bytes of one request
 MOST_CLIENTS = 16
+MOST_METERS = 10  # readings a second
 MOST_WAITING = 256  # events a slow subscriber may lag behind before it is cut off
 PATIENCE = 10.0  # seconds a client may take to read an answer
 
@@ -35,6 +36,8 @@ _UCRED = struct.Struct("iII")  # process, user, group: struct ucred
 Request = Mapping[str, Any]
 Answer = dict[str, Any]
 Action = Callable[[Request], Answer | Awaitable[Answer]]
+Metering = Callable[[], contextlib.AbstractContextManager[Callable[[], Answer]]]
+"""What is measured for one subscriber, as long as it subscribes."""
 
 
 def socket_path(environ: Mapping[str, str]) -> Path:
@@ -62,12 +65,20 @@ class AlreadyRunningError(DeviceError):
 
 class Control:
     """The server. ``actions`` answer requests by name, on the event loop; their VoiceboxErrors become error answers.
-    Those named in ``trusted`` are for root and our own user only. ``publish`` sends an event to all subscribers."""
+    Those named in ``trusted`` are for root and our own user only. ``publish`` sends an event to all subscribers,
+    ``meters`` are read for those who ask."""
 
-    def __init__(self, path: Path, actions: Mapping[str, Action], trusted: Container[str] = ()) -> None:
+    def __init__(
+        self,
+        path: Path,
+        actions: Mapping[str, Action],
+        trusted: Container[str] = (),
+        meters: Metering = lambda: contextlib.nullcontext(dict),
+    ) -> None:
         self._path = path
         self._actions = actions
         self._trusted = trusted
+        self._meters = meters
         self._server: asyncio.Server | None = None
         self._clients: set[asyncio.Task[None]] = set()
         self._subscribers: set[asyncio.Queue[bytes]] = set()
@@ -111,10 +122,13 @@ class Control:
         """Tell all subscribers; one that is too slow is cut off."""
         line = _encoded(event)
         for queue in list(self._subscribers):
-            try:
-                queue.put_nowait(line)
-            except asyncio.QueueFull:
-                self._subscribers.discard(queue)
+            self._put(queue, line)
+
+    def _put(self, queue: asyncio.Queue[bytes], line: bytes) -> None:
+        try:
+            queue.put_nowait(line)
+        except asyncio.QueueFull:
+            self._subscribers.discard(queue)
 
     async def _clear_the_place(self) -> None:
         """Remove what a killed daemon left behind, but never what a living one listens on."""
@@ -153,8 +167,8 @@ class Control:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while line := await _read_line(reader):
             request = _parse(line)
-            if request.get("do") == "watch":
-                await self._feed(reader, writer)
+            if request.get("do") == "watch" and _is_rate(request.get("meters", 0)):
+                await self._feed(reader, writer, request.get("meters", 0))
                 return
             await _write(writer, _encoded(await self._answer(request, _peer(writer))))
         if line is None:
@@ -163,6 +177,8 @@ class Control:
     async def _answer(self, request: Request, peer: int) -> Answer:
         name = request.get("do")
         action = self._actions.get(name) if isinstance(name, str) else None
+        if name == "watch":
+            return {"ok": False, "error": f'"meters" of watch is a whole number from 0 to {MOST_METERS}, a second'}
         if action is None:
             known = ", ".join(sorted([*self._actions, "watch"]))
             return {"ok": False, "error": f'send one JSON object per line with "do" set to one of: {known}'}
@@ -174,10 +190,11 @@ class Control:
         except VoiceboxError as error:
             return {"ok": False, "error": redact(str(error))}
 
-    async def _feed(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Events until the client hangs up or lags behind."""
+    async def _feed(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, rate: int) -> None:
+        """Events, and ``rate`` readings a second, until the client hangs up or lags behind."""
         queue: asyncio.Queue[bytes] = asyncio.Queue(MOST_WAITING)
         self._subscribers.add(queue)
+        measuring = asyncio.ensure_future(self._measure(queue, rate))
         gone = asyncio.ensure_future(_end_of(reader))
         news = asyncio.ensure_future(queue.get())
         try:
@@ -191,8 +208,20 @@ class Control:
             raise TimeoutError("it lags too far behind")
         finally:
             self._subscribers.discard(queue)
-            news.cancel()
-            gone.cancel()
+            for task in (news, gone, measuring):
+                task.cancel()
+
+    async def _measure(self, queue: asyncio.Queue[bytes], rate: int) -> None:
+        if not rate:
+            return
+        with self._meters() as read:
+            while queue in self._subscribers:
+                await asyncio.sleep(1 / rate)
+                self._put(queue, _encoded(read()))
+
+
+def _is_rate(value: object) -> bool:
+    return type(value) is int and 0 <= value <= MOST_METERS
 
 
 def _peer(writer: asyncio.StreamWriter) -> int:
@@ -259,12 +288,13 @@ async def ask(path: Path, request: Request) -> Answer:
             writer.close()
 
 
-async def follow(path: Path) -> AsyncIterator[str]:
-    """What happens in a running daemon, one JSON object each, until it ends or cuts us off. Raises as ``ask`` does."""
+async def follow(path: Path, *, meters: int = 0) -> AsyncGenerator[str, None]:
+    """What happens in a running daemon, one JSON object each, until it ends or cuts us off; with so many readings of
+    its meters a second. Raises as ``ask`` does."""
     async with _reaching(path) as limit:
         reader, writer = await asyncio.open_unix_connection(path, limit=LONGEST)
         try:
-            await _exchange(reader, writer, {"do": "watch"})
+            await _exchange(reader, writer, {"do": "watch"} | ({"meters": meters} if meters else {}))
             limit.reschedule(None)
             while line := await reader.readline():
                 yield line.decode().rstrip("\n")

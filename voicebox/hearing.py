@@ -11,6 +11,7 @@ from voicebox.audio.pcm import Samples, SpeechGate, from_bytes, to_bytes
 from voicebox.audio.vad import Endpointer, SpeechBegan
 from voicebox.core.events import Event, SpeechStarted, SpeechStopped, WakeDetected
 from voicebox.core.state import Phase, State
+from voicebox.meters import Heard
 from voicebox.uplink import Ring, Uplink, WakeListener
 
 DEAF_AFTER = 2.0  # seconds without a microphone block
@@ -121,6 +122,8 @@ class Hearing:
         """``canceller``: works before anything else looks at a block. ``clean``: what is done to each block before the
         service hears it; ``heard`` then is the ring that keeps what the listener hears. None: it is the uplink's.
         ``over``: finds speech over replies; None: nobody asks."""
+        self.meter: Heard | None = None
+        """Set by others, while somebody looks."""
         self._canceller = canceller
         self._ring = heard or uplink.ring
         self._clean = clean
@@ -143,11 +146,16 @@ class Hearing:
     def block(self, block: Block) -> None:
         """The next microphone block."""
         self._last_block = self._loop.time()
+        if self.meter is not None:
+            self.meter.before(block.pcm)
         for heard in self._canceller.process(block) if self._canceller else (block,):
             self._hear(heard)
 
     def _hear(self, block: Block) -> None:
-        self._uplink.block(self._cleaned(block) if self._clean else block)
+        clean = self._cleaned(block) if self._clean else block
+        if self.meter is not None:
+            self.meter.after(clean.pcm)
+        self._uplink.block(clean)
         if self._ring is not self._uplink.ring:
             self._ring.write(block.position, from_bytes(block.pcm))
         if self._listener is not None:

@@ -4,7 +4,7 @@ import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from voicebox import __version__
+from voicebox import __version__, advice
 from voicebox.box import TOO_MANY, Step
 from voicebox.control import Action, Answer, Request
 from voicebox.core.events import ButtonPressed, ButtonTapped, HangUp, TextAsked
@@ -37,6 +37,7 @@ def actions(app: "App") -> dict[str, Action]:
         "talk": lambda _: _talk(app),
         "stop": lambda _: _stop(app),
         "session.restart": lambda _: _restart(app),
+        "wake": lambda _: _wake(app),
     }
 
 
@@ -59,6 +60,26 @@ def news(step: Step) -> dict[str, Any] | None:
         "phase": step.after.phase,
         "fault": step.after.fault,
     }
+
+
+def glance(app: "App") -> Answer:
+    """What goes with each reading of the meters."""
+    state = app.box.state
+    return {
+        "phase": state.phase,
+        "fault": state.fault,
+        "muted": state.muted,
+        "scene": app.light.shown,
+        "sending": app.light.is_sending,
+        "queued_s": round(app.playback.buffered, 1),
+    }
+
+
+def _wake(app: "App") -> Answer:
+    """How the wake word did this week."""
+    wake = app.settings.wake
+    phrases = [phrase.model_dump() for phrase in wake.phrases] if app.listener else []
+    return {"phrases": phrases, "days": advice.DAYS, "floor": advice.FLOOR, "counts": app.advice.totals()}
 
 
 def _status(app: "App", _request: Request) -> Answer:

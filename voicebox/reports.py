@@ -1,10 +1,16 @@
-"""The box in the smart home, as the settings say."""
+"""What the box tells of itself: to the smart home and to the diary, as the settings say; what it hears, to whoever
+looks; how its wake word does."""
 
+import asyncio
 import re
 import socket
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from voicebox import __version__, remote
+from voicebox.advice import Advice
+from voicebox.diary import Diary
+from voicebox.meters import Meters
 from voicebox.settings import Settings
 
 if TYPE_CHECKING:
@@ -42,6 +48,30 @@ def open_mqtt(app: "App") -> "Mqtt | None":
     app.box.observers.append(lambda step: mqtt.follow(step.before, step.event, step.after))
     app.volume.observers.append(mqtt.volume)
     return mqtt
+
+
+def open_diary(app: "App", directory: Path) -> Diary | None:
+    """What is said is written from now on; None where nobody wants that."""
+    wanted = app.settings.diary
+    if not wanted.enabled:
+        return None
+    diary = Diary(directory, wanted.days)
+    app.box.observers.append(lambda step: diary.note(step.event))
+    return diary
+
+
+def open_advice(app: "App", path: Path) -> Advice:
+    """Counts from now on, in the file ``path``, how the wake word does."""
+    advice = Advice(path, asyncio.get_running_loop())
+    if app.listener is not None:
+        app.listener.scored.append(advice.heard)
+    app.box.observers.append(lambda step: advice.follow(step.before, step.event, step.after))
+    return advice
+
+
+def meters(app: "App") -> Meters:
+    scored = app.listener.scored if app.listener is not None else []
+    return Meters(app.hearing, scored, lambda: remote.glance(app))
 
 
 def _password(settings: Settings) -> str | None:

@@ -25,6 +25,17 @@ class Showing:
     def light(self) -> Light:
         return self._light
 
+    @property
+    def shown(self) -> Scene | None:
+        """What the lights say now, but for what passes; None: nothing yet."""
+        own = Scene.LAST_GOOD_CONFIG if self._outdated and self._scene is Scene.IDLE else self._scene
+        return self._asked or own
+
+    @property
+    def is_sending(self) -> bool:
+        """The microphone's sound leaves the box."""
+        return self._sending
+
     def show(self, scene: Scene) -> None:
         """The box's scene; a new one ends what was asked for."""
         if scene is not self._scene:
@@ -79,6 +90,5 @@ class Showing:
             self._until = None
 
     def _refresh(self) -> None:
-        own = Scene.LAST_GOOD_CONFIG if self._outdated and self._scene is Scene.IDLE else self._scene
-        if (wanted := self._asked or own) is not None:
+        if (wanted := self.shown) is not None:
             self._light.show(wanted)

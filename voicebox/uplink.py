@@ -5,7 +5,7 @@ copied into queues, so nothing can be sent twice and what was not sent is known 
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from enum import Enum
@@ -17,7 +17,7 @@ from voicebox.audio.base import CAPTURE_RATE, Block
 from voicebox.audio.pcm import Resampler, from_bytes, to_bytes
 from voicebox.core.events import Event, WakeDetected
 from voicebox.core.state import Window
-from voicebox.wake.base import HOP, Detection, Detector
+from voicebox.wake.base import HOP, Detection, Detector, Scored
 
 RING_SECONDS = 30
 STALE = 2 * CAPTURE_RATE
@@ -215,6 +215,9 @@ class WakeListener:
         self.playing = False
         """Set by others: what the box plays may be in what is heard."""
         self.ours = 0  # detections that were the box's own voice
+        self.scored: list[Scored] = []
+        """Told the newest score of every phrase, hop by hop, on the event loop, before anything detected is dispatched.
+        ``playing``: what the box plays may be in it."""
 
     def stuck(self, now: float) -> bool:
         """Whether the engine has been working on one hop for longer than any hop can take (loop time ``now``)."""
@@ -262,8 +265,14 @@ class WakeListener:
             self._busy_since = loop.time()
             detections = await loop.run_in_executor(self._executor, self._heard, samples, position)
             self._busy_since = None
+            if self.scored:
+                self._tell(self._detector.scores)
             for detection in detections:
                 self._dispatch(WakeDetected(detection.model, detection.score, position))
+
+    def _tell(self, scores: Mapping[str, float]) -> None:
+        for told in self.scored:
+            told(scores, playing=self.playing)
 
     def _heard(self, samples: NDArray[np.int16], position: int) -> list[Detection]:
         """What somebody else than the box itself said. In the engine's thread."""

@@ -43,6 +43,8 @@ class Ear:
 
     def __init__(self) -> None:
         self.cue = False
+        self.score = 0.0
+        """What it scores all the time."""
         self.failure: Exception | None = None
 
     def process(self, samples: NDArray[np.int16], *, playing: bool = False) -> list[Detection]:
@@ -59,7 +61,7 @@ class Ear:
 
     @property
     def scores(self) -> dict[str, float]:
-        return {}
+        return {"hey_jarvis": self.score}
 
     def reset(self) -> None:
         self.cue = False

@@ -38,6 +38,12 @@ def level(samples: Samples) -> float:
     return max(SILENCE, 20.0 * math.log10(deviation)) if deviation > 0 else SILENCE
 
 
+def peak(samples: Samples) -> float:
+    """The highest sample in dBFS; SILENCE at the least."""
+    highest = int(np.max(np.abs(samples.astype(np.int32)), initial=0))
+    return 20.0 * math.log10(highest / 32768.0) if highest else SILENCE
+
+
 def fade_out(samples: Samples, gain: float = 1.0) -> Samples:
     """The same samples, falling from ``gain`` to nothing along half a cosine: no click at either end."""
     ramp = (0.5 + 0.5 * np.cos(np.linspace(0.0, np.pi, samples.size, dtype=np.float32))) * np.float32(gain)

@@ -4,6 +4,7 @@ An engine is one module beside this one that exposes ``Engine(phrases, refractor
 registered. Every engine knows the phrase "hey_jarvis". A phrase it cannot listen for raises ConfigError.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -57,3 +58,9 @@ class Detector(Protocol):
 
     def reset(self) -> None:
         """Forget the audio so far, as after a gap in the capture. Nothing is detected until enough new audio came."""
+
+
+class Scored(Protocol):
+    """Told of every hop that was scored: the newest score of every phrase."""
+
+    def __call__(self, scores: Mapping[str, float], *, playing: bool) -> None: ...
