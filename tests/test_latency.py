@@ -32,7 +32,8 @@ def test_com_13_evi_73_each_figure_is_the_time_that_passed() -> None:
     latency.observe(step(Transcript("user", "hello")), None)
     clock.now = 102.9
     latency.observe(step(ReplyAudio(1, b""), Play(1, b"")), None)
-    clock.now = 104.0  # more of the same answer changes nothing
+    clock.now = 104.0  # neither a cough over the answer nor more of it changes anything
+    latency.observe(step(SpeechStopped(), before=Phase.SPEAKING), None)
     latency.observe(step(ReplyAudio(1, b""), Play(1, b"")), None)
     latency.observe(step(Interrupted(1), Flush(1, Source.SERVER)), Flushed(1, 1000, 500, 0.0125))
     said = 102.0 - GATE_HANGOVER

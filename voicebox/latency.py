@@ -38,7 +38,7 @@ class Latency:
         match step.event:
             case WakeDetected() | ButtonPressed() if step.before.phase is Phase.IDLE:
                 self._woken = now
-            case SpeechStopped():
+            case SpeechStopped() if step.before.phase is not Phase.SPEAKING:  # a cough over an answer asks nothing
                 self._asked(now - GATE_HANGOVER)
             case TextAsked():
                 self._asked(now)
