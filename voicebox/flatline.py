@@ -9,7 +9,7 @@ _log = logging.getLogger(__name__)
 
 SILENT_AFTER = 60.0
 """Seconds. A muted source or a microphone that cleans its sound may well deliver zeros for a while: so the owner is
-told, and nothing else is done about it."""
+told, and it is no fault. (By then the card has been opened anew once: see audio/streams.py.)"""
 
 
 class Flatline:
@@ -18,14 +18,12 @@ class Flatline:
     def __init__(self, changed: Callable[[], None]) -> None:
         self._changed = changed
         self._flat = 0  # samples
-        self._expected = 0  # position of the next block if nothing is lost
         self.silent = False
 
     def block(self, block: Block) -> None:
         """The next microphone block."""
-        follows, self._expected = block.position == self._expected, block.position + BLOCK
         alike = block.pcm[2:] == block.pcm[:-2]
-        self._flat = (self._flat if follows else 0) + BLOCK if alike else 0
+        self._flat = self._flat + BLOCK if alike else 0
         if (self._flat >= SILENT_AFTER * CAPTURE_RATE) is self.silent:
             return
         self.silent = not self.silent
@@ -33,6 +31,6 @@ class Flatline:
             value = int.from_bytes(block.pcm[:2], "little", signed=True)
             text = "the microphone has delivered nothing but the value %d for %.0f s: is it muted, or its cable broken?"
             _log.warning(text, value, SILENT_AFTER)
-        elif not alike:  # else it was opened anew, and nobody knows yet
+        else:
             _log.info("the microphone delivers sound again")
         self._changed()

@@ -254,6 +254,24 @@ def test_a_microphone_that_is_merely_silent_is_left_alone(value: int, monkeypatc
     in_box(monkeypatch, test)
 
 
+def test_a_microphone_that_stays_silent_is_opened_anew_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some cards deliver zeros after a sleep until somebody opens them again; for others it is no fault."""
+    monkeypatch.setattr(streams, "_DOUBTED", 0.2)
+
+    async def test(box: Box) -> None:
+        box.mic.sound = lambda frames: bytes(2 * frames)
+        await box.until(lambda: box.mic.opened == 2)
+        heard = len(box.blocks)
+        await box.until(lambda: len(box.blocks) >= heard + 30)
+        assert (box.told("microphone"), box.mic.opened) == ([], 2)
+        box.mic.sound = noise
+        await box.works()
+        box.mic.sound = lambda frames: bytes(2 * frames)
+        await box.until(lambda: box.mic.opened == 3)
+
+    in_box(monkeypatch, test)
+
+
 def test_a_speaker_that_slept_while_its_card_was_away_plays_the_next_reply_whole(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -26,6 +26,7 @@ _START_GRACE = 3.0  # … right after a start: a sound server may take two secon
 _MOST_CHANNELS = 16
 _CARDS = Path("/proc/asound")
 _STUCK = 64  # of 32768: who says one value for ever is silent up to here, as a muted card is, and broken beyond
+_DOUBTED = 30.0  # seconds of such silence after which a card is opened anew, once: some wake from a sleep that way only
 _OLDEST = 1.0  # seconds: sound that is said to have waited longer than this has not
 _SETTINGS = {"microphone": "audio.input", "speaker": "audio.output"}
 
@@ -193,6 +194,7 @@ class Microphone(Stream):
         self._pending = bytearray()
         self._resampler = sound.Resampler(CAPTURE_RATE, CAPTURE_RATE)
         self._stuck_at = 0  # the value that the newest block consists of, if it is no silence
+        self._flat = 0  # blocks of one value each, so far, through re-openings
 
     @property
     def complaint(self) -> str:
@@ -230,10 +232,17 @@ class Microphone(Stream):
             del self._pending[: 2 * BLOCK]
             self._position += BLOCK
             self._delivered += BLOCK
-            self._stuck_at = _stuck_at(pcm)
-            if not self._stuck_at:
-                self.beaten()
+            self._weigh(pcm)
         return None, pyaudio.paContinue
+
+    def _weigh(self, pcm: bytes) -> None:
+        """Whether a block is a sign of life."""
+        value, flat = int.from_bytes(pcm[:2], "little", signed=True), pcm[2:] == pcm[:-2]
+        self._stuck_at = value if flat and abs(value) > _STUCK else 0
+        self._flat = self._flat + 1 if flat else 0
+        if not self._stuck_at:
+            self.beaten()
+            self.broken = self.broken or self._flat == round(_DOUBTED * CAPTURE_RATE / BLOCK)
 
     def _skip(self, samples: int) -> None:
         """So many were lost."""
@@ -247,12 +256,6 @@ class Microphone(Stream):
             return data
         mono = sound.pick_channel(sound.from_bytes(data), self.channels, self._channel)
         return sound.to_bytes(self._resampler.process(mono))
-
-
-def _stuck_at(pcm: bytes) -> int:
-    """The value of a converter that is stuck, if this is a block of it; else 0."""
-    value = int.from_bytes(pcm[:2], "little", signed=True)
-    return value if abs(value) > _STUCK and pcm[2:] == pcm[:-2] else 0
 
 
 def _age(info: dict[str, float], length: float) -> float:
