@@ -77,7 +77,7 @@ def _parser() -> argparse.ArgumentParser:
     conversation = command("conversation", _conversation_new, "begin a new conversation with the next thing said")
     conversation.add_argument("action", choices=["new"])
     command("watch", _watch, "print what happens, one JSON object per line, until Ctrl-C")
-    _add_wake(command, with_config)
+    _add_hearing(command, with_config)
     _add_light(command)
 
     demo = command("demo", _demo, "hold a conversation with the simulator and measure it; needs no sound card")
@@ -142,9 +142,10 @@ def _add_support(
     with_config(support)
 
 
-def _add_wake(
+def _add_hearing(
     command: Callable[..., argparse.ArgumentParser], with_config: Callable[[argparse.ArgumentParser], None]
 ) -> None:
+    command("monitor", _later("monitor.main"), "show live what the running box hears and does, until q")
     wake = command("wake", _check, "say how the wake word does, or try it").add_subparsers(
         required=True, metavar="ACTION"
     )
