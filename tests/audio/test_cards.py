@@ -236,6 +236,7 @@ def test_a_microphone_that_is_stuck_is_told_and_opened_ever_again_until_it_is_no
         assert "delivers nothing but the value 12345" in box.told("microphone")[0]
         await box.until(lambda: box.mic.opened >= opened + 1 and len(box.blocks) > heard + 40)
         assert "microphone" not in box.ready  # it calls, but is of no use
+        assert sum(jump > 0 for jump in box.jumps()) <= box.mic.opened - opened  # where it was opened, nowhere else
         box.mic.sound = noise
         await box.until(lambda: "microphone" in box.ready)
 

@@ -195,12 +195,14 @@ class Microphone(Stream):
         self._resampler = sound.Resampler(CAPTURE_RATE, CAPTURE_RATE)
         self._stuck_at = 0  # the value that the newest block consists of, if it is no silence
         self._flat = 0  # blocks of one value each, so far, through re-openings
+        self._reopened = False  # no callback has come since
 
     @property
     def complaint(self) -> str:
         return f"delivers nothing but the value {self._stuck_at}" if self._stuck_at else super().complaint
 
     def prepare(self) -> None:
+        self._reopened = True
         self._pending.clear()
         self._clock.restart()
         self._captured, self._delivered = 0.0, 0
@@ -220,8 +222,9 @@ class Microphone(Stream):
     def called(self, data: bytes | None, frames: int, info: dict[str, float], status: int) -> tuple[bytes | None, int]:
         now = time.monotonic()
         length = frames / self.card_rate
-        if self._last and (self._first or status & pyaudio.paInputOverflow):
+        if self._last and (self._reopened or status & pyaudio.paInputOverflow):
             self._skip(max(0, round((now - self._last - length) * CAPTURE_RATE)))
+        self._reopened = False
         self._last = now
         self._clock.update(self._captured, now - _age(info, length))
         self._captured += length * CAPTURE_RATE
@@ -247,7 +250,7 @@ class Microphone(Stream):
     def _skip(self, samples: int) -> None:
         """So many were lost."""
         self._position += samples
-        if not self._first:
+        if not self._reopened:
             self._captured += samples
             self._delivered += samples
 
