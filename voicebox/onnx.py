@@ -5,6 +5,7 @@ That package is only located, never imported: importing it brings scipy and scik
 
 import importlib.util
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -32,22 +33,25 @@ def packaged() -> Path:
     return Path(spec.submodule_search_locations[0]) / "resources" / "models"
 
 
-def open_network(path: Path, purpose: str) -> Network:
-    """Ready to run. Raises ConfigError, which names the ``purpose`` ("wake word"), where it cannot be used."""
+def open_network(path: Path, purpose: str, changed: Callable[[bytes], bytes] | None = None) -> Network:
+    """Ready to run. ``changed``: another network made of what is in the file. Raises ConfigError, which names the
+    ``purpose`` ("wake word"), where it cannot be used."""
     try:
-        with path.open("rb"):
-            pass
+        with path.open("rb") as file:
+            model = changed(file.read()) if changed else str(path)
     except OSError as error:
         raise ConfigError(f"{purpose} model {path} cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise ConfigError(f"{purpose} model {path} cannot be used: {error}") from error
     try:
-        return _session(path)
+        return _session(model)
     except ImportError as error:
         raise ConfigError(f"the {purpose} needs onnxruntime: {error}; mend it with: pip install onnxruntime") from error
     except Exception as error:  # onnxruntime's errors have no base of their own
         raise ConfigError(f"{purpose} model {path} is not a usable ONNX file") from error
 
 
-def _session(path: Path) -> Network:
+def _session(model: str | bytes) -> Network:
     """Small and quiet: no threads of its own, no memory held back."""
     # From 1.29 on it writes, once loaded, an identifier of the machine into the home directory and reports to
     # its maker. Its own disable_telemetry_events() comes too late for that.
@@ -63,5 +67,5 @@ def _session(path: Path) -> Network:
     options.log_severity_level = 4  # what goes wrong is raised as well
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.add_session_config_entry("session.inter_op.allow_spinning", "0")
-    network: Network = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    network: Network = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     return network

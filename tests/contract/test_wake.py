@@ -12,7 +12,7 @@ from voicebox.assets import speech
 from voicebox.errors import ConfigError
 from voicebox.wake.base import HOP, Detection, Detector, Phrase
 
-ENGINES = sorted(m.name for m in pkgutil.iter_modules(voicebox.wake.__path__) if m.name != "base")
+ENGINES = sorted(m.name for m in pkgutil.iter_modules(voicebox.wake.__path__) if m.name != "base" and m.name[0] != "_")
 JARVIS = Phrase("hey_jarvis")
 
 

@@ -14,7 +14,9 @@ from voicebox.assets import speech, speech_names
 from voicebox.wake.base import Phrase
 from voicebox.wake.openwakeword import OpenWakeWord
 
-TOLERANCE = 1e-3
+TOLERANCE = 1e-4
+BROKEN = 1e-3
+"""For full-scale square waves: most of their spectrum is the rounding of whoever computes it."""
 TEN_MINUTES = 7_500  # hops
 WINDOWS = {"alexa": 16, "hey_jarvis": 16, "hey_mycroft": 16, "weather": 22, "timer": 34}
 """Every phrase the reference knows, and how many embeddings its network looks at."""
@@ -66,7 +68,7 @@ def spoken() -> Iterator[Samples]:
 
 
 def mixed() -> Iterator[Samples]:
-    """Speech with and without wake phrases, clear, faint, clipped and in noise; noise; silence; extremes. For ever."""
+    """Speech with and without wake phrases, clear, faint, clipped and in noise; noise; silence. For ever."""
     for turn, said in enumerate(spoken()):
         yield said
         yield silence(0.1 + turn % 7 / 10)
@@ -75,7 +77,6 @@ def mixed() -> Iterator[Samples]:
         yield clip(said / 2.0 + noise(10, -35, pink=turn % 2 == 0, seed=turn)[: said.size])
         yield noise(1, -10.0 * (turn % 9), pink=turn % 2 == 1, seed=turn)
         if turn % 20 == 0:
-            yield from extremes()
             yield from map(speech, speech_names())
 
 
@@ -95,22 +96,32 @@ def audio(count: int) -> Iterator[Samples]:
     return islice(hops(*pieces), count)
 
 
-def test_scores_equal_the_reference_over_ten_minutes() -> None:
-    """Mixed speech, noise and silence; at the end every phrase has been heard, so that equal does not mean deaf."""
+def compare(sound: Iterator[Samples], tolerance: float) -> dict[str, float]:
+    """The highest score of each phrase."""
     theirs, ours = reference(), engine()
     unequal, loudest = [], dict.fromkeys(ours.scores, 0.0)
-    for hop, samples in enumerate(audio(TEN_MINUTES), start=1):
+    for hop, samples in enumerate(sound, start=1):
         expected = theirs.predict(samples)
         ours.process(samples)
         assert ours.scores.keys() == expected.keys()
         for label, score in ours.scores.items():
             if comparable(label, hop):
-                if not abs(score - expected[label]) <= TOLERANCE:  # "not a number" is unequal too
+                if not abs(score - expected[label]) <= tolerance:  # "not a number" is unequal too
                     unequal.append((hop, label, score, expected[label]))
                 loudest[label] = max(loudest[label], score)
-    assert hop == TEN_MINUTES
+    assert hop > FIRST_REAL + max(WINDOWS.values())
     assert unequal == []
+    return loudest
+
+
+def test_scores_equal_the_reference_over_ten_minutes() -> None:
+    """Mixed speech, noise and silence; at the end every phrase has been heard, so that equal does not mean deaf."""
+    loudest = compare(audio(TEN_MINUTES), TOLERANCE)
     assert all(loudest[label] > 0.9 for label in ("alexa", "hey_jarvis", "hey_mycroft", "weather", "5_minute_timer"))
+
+
+def test_scores_stay_close_to_the_reference_where_the_microphone_is_broken() -> None:
+    compare(hops(*extremes(), say("hey jarvis"), *extremes()), BROKEN)
 
 
 def test_scores_equal_a_fresh_reference_after_a_reset() -> None:

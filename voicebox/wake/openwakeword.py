@@ -10,7 +10,9 @@ import difflib
 import logging
 import math
 import re
+from collections import deque
 from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -18,17 +20,12 @@ from numpy.typing import NDArray
 
 from voicebox.errors import ConfigError
 from voicebox.onnx import Network, open_network, packaged
+from voicebox.wake._features import EMBEDDING, SEEN, Features, open_features
+from voicebox.wake._gate import Gate
 from voicebox.wake.base import HOP, Detection, Phrase
 
 _log = logging.getLogger(__name__)
 
-_OVERLAP = 480  # samples of the last hop that the next spectrum needs: three steps of 160
-_BANDS = 32  # of the spectrum
-_ROWS = 8  # rows of spectrum in a hop
-_WINDOW = 76  # rows of spectrum behind one embedding
-_EMBEDDING = 96  # numbers in one embedding
-_SCALE, _OFFSET = np.float32(10), np.float32(2)  # bring the spectrum to the range the embedding was trained on
-_FIRST_REAL = 10  # hop whose embedding is the first to see no row from before the reset: 10 * 8 - 3 >= 76
 _ROUNDING = 1e-4  # by which a score may exceed 1
 
 _CLASSES: dict[str, dict[int, str]] = {
@@ -63,21 +60,53 @@ class OpenWakeWord:
     def __init__(self, phrases: Sequence[Phrase], refractory: float = 2.0) -> None:
         """``refractory``: seconds of audio for which a phrase just detected is not detected again."""
         self._listeners = _listeners(phrases, math.ceil(refractory * 16_000 / HOP))
-        spectrum = open_network(packaged() / "melspectrogram.onnx", "wake word")
-        embedding = open_network(packaged() / "embedding_model.onnx", "wake word")
-        self._features = _Features(spectrum, embedding, max(listener.window for listener in self._listeners))
+        longest = max(listener.window for listener in self._listeners)
+        self._features = open_features(packaged(), longest + 1)
+        self._gate = Gate(longest + SEEN - 1)
+        self._heard: deque[NDArray[np.int16]] = deque(maxlen=longest + SEEN - 1)  # what a score depends on
+        self._share = (longest + SEEN + 1) // 2  # hops taken at a time
+        self._behind = 0  # hops the features have not taken
+        self._due = 0  # hops that were not scored yet, though they have to be
 
     def process(self, samples: NDArray[np.int16], *, playing: bool = False) -> list[Detection]:
         if samples.shape != (HOP,) or samples.dtype != np.int16:
             raise ValueError(f"a hop is {HOP} int16 samples, not {samples.dtype} of shape {samples.shape}")
-        self._features.take(samples)
-        return [d for listener in self._listeners for d in listener.hear(self._features, playing=playing)]
+        self._heard.append(samples.copy())
+        self._behind += 1
+        if not self._gate.opens(samples):
+            self._due = 0
+            for listener in self._listeners:
+                listener.rest()
+            return []
+        self._due += 1
+        self._catch_up()
+        return [] if self._behind else self._scored(playing=playing)
+
+    def _catch_up(self) -> None:
+        """What was left out while nothing happened is taken in two turns, so that none takes long. No score is later
+        than one hop for that."""
+        if self._behind > len(self._heard):
+            self._features.reset()
+            self._behind = len(self._heard)
+        ready = islice(self._heard, len(self._heard) - self._behind, None)
+        taken = list(islice(ready, self._share))
+        self._features.take(taken)
+        self._behind -= len(taken)
+
+    def _scored(self, *, playing: bool) -> list[Detection]:
+        due, self._due = self._due, 0
+        return [
+            detection
+            for before in reversed(range(due))
+            for listener in self._listeners
+            for detection in listener.hear(self._features, before, playing=playing)
+        ]
 
     def hears(self, samples: NDArray[np.int16]) -> dict[str, float]:
         features = self._features.apart()
         best = dict.fromkeys(self.scores, 0.0)
         for hop in samples.reshape(-1, HOP):
-            features.take(hop)
+            features.take([hop])
             for listener in self._listeners:
                 best |= {label: max(best[label], score) for label, score in listener.scored(features).items()}
         return best
@@ -88,45 +117,14 @@ class OpenWakeWord:
 
     def reset(self) -> None:
         self._features.reset()
+        self._gate.reset()
+        self._heard.clear()
+        self._behind = self._due = 0
         for listener in self._listeners:
             listener.reset()
 
 
 Engine = OpenWakeWord
-
-
-class _Features:
-    """Audio in, embeddings out: one for each hop, the newest last."""
-
-    def __init__(self, spectrum: Network, embedding: Network, length: int) -> None:
-        self._spectrum = spectrum
-        self._embedding = embedding
-        self._length = length
-        self._audio = np.zeros((1, _OVERLAP + HOP), np.float32)
-        self._rows = np.zeros((1, _WINDOW, _BANDS, 1), np.float32)
-        self._embeddings = np.zeros((1, length, _EMBEDDING), np.float32)
-        self._real = 0
-
-    def apart(self) -> "_Features":
-        """The same networks for other audio."""
-        return _Features(self._spectrum, self._embedding, self._length)
-
-    def take(self, samples: NDArray[np.int16]) -> None:
-        self._audio[:, :_OVERLAP] = self._audio[:, -_OVERLAP:]
-        self._audio[:, _OVERLAP:] = samples
-        (spectrum,) = self._spectrum.run(None, {"input": self._audio})
-        _append(self._rows, spectrum.reshape(1, _ROWS, _BANDS, 1) / _SCALE + _OFFSET)
-        (embedding,) = self._embedding.run(None, {"input_1": self._rows})
-        _append(self._embeddings, embedding.reshape(1, 1, _EMBEDDING))
-        self._real += 1
-
-    def last(self, count: int) -> NDArray[np.float32] | None:
-        """The newest embeddings, shape (1, count, 96); None until all of them are of audio taken since the reset."""
-        return self._embeddings[:, -count:] if self._real >= _FIRST_REAL - 1 + count else None
-
-    def reset(self) -> None:
-        self._audio.fill(0)
-        self._real = 0
 
 
 class _Listener:
@@ -146,16 +144,27 @@ class _Listener:
         self.scores = dict.fromkeys(self._labels.values(), 0.0)
         self._run = dict.fromkeys(self._labels.values(), 0)
         self._deaf = 0
+        self._resting = False
 
-    def hear(self, features: _Features, *, playing: bool) -> list[Detection]:
+    def rest(self) -> None:
+        """A hop in which nothing can have been said."""
+        self._deaf -= 1
+        if not self._resting:
+            self.scores = dict.fromkeys(self.scores, 0.0)
+            self._run = dict.fromkeys(self._run, 0)
+            self._resting = True
+
+    def hear(self, features: Features, before: int, *, playing: bool) -> list[Detection]:
+        """The hop that was the newest ``before`` hops ago."""
+        self._resting = False
         threshold, patience = self._phrase.demands(playing=playing)
-        self.scores |= self.scored(features)
+        self.scores |= self.scored(features, before)
         self._run = {label: self._run[label] + 1 if self.scores[label] >= threshold else 0 for label in self._run}
         return self._detections(patience)
 
-    def scored(self, features: _Features) -> dict[str, float]:
+    def scored(self, features: Features, before: int = 0) -> dict[str, float]:
         """The score of every label; none before enough audio was taken."""
-        embeddings = features.last(self.window)
+        embeddings = features.last(self.window, before)
         if embeddings is None:
             return {}
         output = self._network.run(None, {self._input: embeddings})[0][0]
@@ -180,13 +189,6 @@ class _Listener:
         if heard:
             self._deaf = self._refractory
         return [Detection(label, self.scores[label]) for label in heard]
-
-
-def _append(buffer: NDArray[np.float32], rows: NDArray[np.float32]) -> None:
-    """Shift ``buffer`` along its second axis and put ``rows`` at its end."""
-    count = rows.shape[1]
-    buffer[:, :-count] = buffer[:, count:]
-    buffer[:, -count:] = rows
 
 
 # --- finding and opening the networks ------------------------------------------------------------------------------
@@ -247,6 +249,6 @@ def _outputs(network: Network) -> int:
     if len(inputs) != 1 or len(outputs) != 1 or inputs[0].type != "tensor(float)":
         return 0
     match inputs[0].shape, outputs[0].shape:
-        case [_, int(frames), int(width)], [_, int(count)] if frames > 0 and width == _EMBEDDING:
+        case [_, int(frames), int(width)], [_, int(count)] if frames > 0 and width == EMBEDDING:
             return count
     return 0
