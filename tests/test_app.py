@@ -13,8 +13,7 @@ from websockets.asyncio.server import ServerConnection
 from tests.support.gpio import no_pins
 from tests.support.house import NO_FILE, House, Systemd, living, now
 from tests.support.session import TOKEN, websocket, welcome
-from voicebox import app as app_module
-from voicebox import inputs, parts, settings
+from voicebox import daemon, inputs, parts, settings
 from voicebox.audio.base import Handlers
 from voicebox.audio.wavfile import WavBackend
 from voicebox.core.events import MuteChanged
@@ -343,4 +342,4 @@ def test_what_the_service_lacks_is_said_at_the_start(
         "VOICEBOX_BUTTON__PIN": "false",
     }
     with pytest.raises(error, match=words):
-        app_module.main(settings.load(NO_FILE, base | environ))
+        daemon.main(settings.load(NO_FILE, base | environ))

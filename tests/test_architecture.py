@@ -20,6 +20,7 @@ EVERYWHERE = ("voicebox.errors", "voicebox.redact", "voicebox.core")
 
 TOP = (
     "voicebox.app",
+    "voicebox.daemon",
     "voicebox.parts",
     "voicebox.remote",
     "voicebox.reload",

@@ -51,6 +51,27 @@ def test_opening_the_switch_does_not_unmute_what_somebody_muted(tmp_path: Path, 
     assert (mute.muted, told.states) == (True, [True])
 
 
+def test_a_mute_button_cannot_open_what_the_switch_closed_and_leaves_nothing_behind(tmp_path: Path, told: Told) -> None:
+    mute = Mute(tmp_path / FILE, told.append)
+    mute.switch(True)
+    with pytest.raises(VoiceboxError, match="only there can it be unmuted"):
+        mute.toggle()
+    mute.switch(False)
+    assert (mute.muted, told.states) == (False, [True, False])
+
+
+@pytest.mark.parametrize("closed", [False, True])
+def test_a_switch_that_is_lost_leaves_the_box_as_it_was_and_software_may_change_it(
+    closed: bool, tmp_path: Path, told: Told
+) -> None:
+    mute = Mute(tmp_path / FILE, told.append)
+    mute.switch(closed)
+    mute.lose_switch()
+    assert mute.muted is closed
+    mute.set(False)
+    assert not mute.muted
+
+
 def test_what_the_switch_says_is_not_kept(tmp_path: Path, told: Told) -> None:
     Mute(tmp_path / FILE, told.append).switch(True)
     assert not Mute(tmp_path / FILE, told.append).muted

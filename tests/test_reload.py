@@ -116,6 +116,44 @@ def test_a_change_taken_back_before_the_conversation_ends_is_none() -> None:
     run_virtual(main())
 
 
+def test_a_change_taken_back_while_the_successor_takes_over_does_not_end_the_daemon() -> None:
+    async def main() -> None:
+        async with reloading() as (house, environ):
+            before = house.app.settings
+            environ["VOICEBOX_AUDIO__INPUT"] = "USB"
+            await reload_now(house)
+            del environ["VOICEBOX_AUDIO__INPUT"]
+            await reload_now(house)
+            await asyncio.wait_for(house.running, 3)
+            assert house.app.successor is not None
+            assert house.app.successor.audio == before.audio
+
+    run_virtual(main())
+
+
+def test_a_reload_that_a_successor_cuts_off_is_made_up_for_by_the_successor(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def main() -> None:
+        async with reloading() as (house, _):
+            reloader = house.app.reloader
+            assert reloader is not None
+            begun, asked = asyncio.Event(), asyncio.Event()
+
+            async def endless() -> None:
+                begun.set()
+                await asyncio.Event().wait()
+
+            monkeypatch.setattr(reloader, "reload", endless)
+            task = asyncio.create_task(reloader.run(asked))
+            asked.set()
+            await begun.wait()
+            assert not asked.is_set()
+            task.cancel()
+            await asyncio.wait([task])
+            assert asked.is_set()
+
+    run_virtual(main())
+
+
 def test_wrong_settings_change_nothing_and_the_status_says_so_until_they_are_mended() -> None:
     async def main() -> None:
         async with reloading() as (house, environ):

@@ -4,7 +4,6 @@ import asyncio
 import ctypes
 import logging
 import os
-import signal
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
@@ -25,8 +24,7 @@ from voicebox.core.events import (
 )
 from voicebox.core.scenes import Scene
 from voicebox.core.state import Phase, State
-from voicebox.detached import Detached
-from voicebox.errors import ConfigError, DeviceError, VoiceboxError
+from voicebox.errors import DeviceError
 from voicebox.flatline import Flatline
 from voicebox.hearing import Hearing
 from voicebox.inputs import Inputs
@@ -192,12 +190,14 @@ class App:
         self._stack.push_async_callback(self.control.stop)
         self.box.observers.append(self._publish)
 
-    async def run(self, stop: asyncio.Event) -> None:
-        """Serve until ``stop`` is set or a successor takes over, then say goodbye. An exception nobody expected ends
-        the run and is raised."""
+    async def run(self, stop: asyncio.Event, reload_asked: asyncio.Event | None = None) -> None:
+        """Serve until ``stop`` is set or a successor takes over, then say goodbye; reload the settings whenever
+        ``reload_asked`` is set. An exception nobody expected ends the run and is raised."""
         work = [self.session.run(), self._callbacks_fail(), Watchdog(self.notifier, self._trouble).run()]
         work += [self.volume.run()]
         work += [part.run() for part in (self.listener, self.diary, self.sounds, self.mqtt) if part is not None]
+        if self.reloader is not None and reload_asked is not None:
+            work.append(self.reloader.run(reload_asked))
         async with asyncio.TaskGroup() as tasks:
             running = [tasks.create_task(coroutine) for coroutine in (*work, self._announce_ready())]
             await self._told_to_end(stop)
@@ -221,6 +221,11 @@ class App:
             self.notifier.stopping()
         else:
             self.notifier.reloading()
+
+    @property
+    def ending(self) -> bool:
+        """A successor takes over already: what changes now is its business."""
+        return self._over.is_set()
 
     def succeed(self, new: Settings) -> None:
         """Put the box together anew with these settings, as soon as nobody talks to it."""
@@ -343,53 +348,3 @@ def _give_memory_back() -> None:
     """Loading models and settings leaves megabytes of freed memory with the C library: hand them to the system."""
     with suppress(OSError, AttributeError):  # another C library than Debian's
         ctypes.CDLL("libc.so.6").malloc_trim(0)
-
-
-async def serve(settings: Settings, load: Load | None = None, refused: str = "") -> None:
-    """Run the daemon until SIGTERM or SIGINT; reload the settings at SIGHUP."""
-    loop = asyncio.get_running_loop()
-    loop.set_exception_handler(logs.loop_exception)
-    loop.set_default_executor(Detached())
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    before: Settings | None = None
-    while True:
-        try:
-            async with App(settings, load=load, refused=refused) as app:
-                _reload_at_hangup(loop, app)
-                await app.run(stop)
-        except VoiceboxError as error:  # the box cannot be put together this way
-            if before is None:
-                raise
-            _log.error("%s", error)
-            settings, before, refused = before, None, str(error).splitlines()[0]
-            continue
-        if app.successor is None:
-            return
-        before, settings, refused = settings, app.successor, ""
-
-
-def _reload_at_hangup(loop: asyncio.AbstractEventLoop, app: App) -> None:
-    running: set[asyncio.Task[None]] = set()
-
-    async def reload() -> None:
-        if app.reloader is not None:
-            with suppress(ConfigError):  # it has been logged
-                await app.reloader.reload()
-
-    def start() -> None:
-        task = loop.create_task(reload(), name="reload")
-        running.add(task)
-        task.add_done_callback(running.discard)
-
-    loop.add_signal_handler(signal.SIGHUP, start)
-
-
-def main(settings: Settings, load: Load | None = None, refused: str = "") -> int:
-    """Run the daemon to its end; returns the exit code. A refusal by the service does not end it: the light says so."""
-    try:
-        asyncio.run(serve(settings, load, refused))
-    except* VoiceboxError as group:
-        raise group.exceptions[0] from None
-    return 0

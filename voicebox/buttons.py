@@ -2,7 +2,7 @@
 
 A press says so at once (ButtonPressed); what kind of press it was follows: ButtonTapped if it is over before ``hold``
 seconds, else ButtonHeld and, when it ends, ButtonReleased. Edges only say that it is time to look at the pin's level.
-While the button is down the level is looked at anyway, so a lost edge cannot leave it pressed.
+It is looked at anyway now and then, so a lost edge can neither leave the button pressed nor deaf.
 """
 
 import asyncio
@@ -24,8 +24,8 @@ SETTLE = 0.05
 POLL = 0.1
 """Seconds between two looks at a button that is down."""
 
-SWITCH_POLL = 1.0
-"""Seconds between two looks at a switch that does not move."""
+SLOW_POLL = 1.0
+"""Seconds between two looks at a button that is up, or a switch."""
 
 
 class _Is(Enum):
@@ -64,7 +64,6 @@ class Button:
     ) -> None:
         self._options = options
         self._position, self._dispatch, self._loop = position, dispatch, loop
-        self._is = _Is.UP
         self._since = loop.time()  # when it went down
         self._at = 0  # … in microphone samples
         self._posted = self._complained = self._closed = False
@@ -72,9 +71,8 @@ class Button:
         self._watching: asyncio.TimerHandle | None = None
         self._device = _open(options)
         self._device.pin.when_changed = self._edge
-        if self._device.is_active:
-            self._is = _Is.IGNORED
-            self._watch(POLL)
+        self._is = _Is.IGNORED if self._device.is_active else _Is.UP
+        self._watch(POLL)
 
     def close(self) -> None:
         """Give the pin back; no event comes after it. Safe to call twice."""
@@ -125,18 +123,24 @@ class Button:
     def _release(self, at: int) -> None:
         was, self._is = self._is, _Is.UP
         self._complained = False
-        if self._watching:
-            self._watching.cancel()
+        self._watch(SLOW_POLL)
         if was is not _Is.IGNORED:
             self._dispatch(ButtonReleased(at) if was is _Is.HELD else ButtonTapped(self._at))
 
     def _watch(self, seconds: float) -> None:
-        self._watching = self._loop.call_later(seconds, self._still_down)
+        if self._watching:
+            self._watching.cancel()
+        self._watching = self._loop.call_later(seconds, self._look_again)
 
-    def _still_down(self) -> None:
-        """A press lasts: see a release whose edge was lost, a hold, a button that is stuck."""
+    def _look_again(self) -> None:
+        """See what an edge would have told that was lost; and a press that lasts: a hold, a button that is stuck."""
         self._look(self._position())
-        if self._is is _Is.UP or self._closed:
+        if not self._closed:
+            self._go_on_watching()
+
+    def _go_on_watching(self) -> None:
+        if self._is is _Is.UP:
+            self._watch(SLOW_POLL)
             return
         age = self._loop.time() - self._since
         to_hold = self._options.hold - age if self._is is _Is.PRESSED else POLL
@@ -198,7 +202,7 @@ class MuteSwitch:
             self._look_in(SETTLE)
 
     def _look(self) -> None:
-        self._look_in(SWITCH_POLL)
+        self._look_in(SLOW_POLL)
         closed = bool(self._device.is_active)
         if closed is not self._closed:
             self._closed = closed

@@ -218,7 +218,7 @@ def _say(text: str) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from voicebox import app, reload, settings  # noqa: PLC0415  # `voicebox --help` must not load the whole box
+    from voicebox import daemon, reload, settings  # noqa: PLC0415  # `voicebox --help` must not load the whole box
 
     def load() -> settings.Settings:
         return settings.load(options.config)
@@ -234,7 +234,7 @@ def _run(options: argparse.Namespace) -> int:
     if refused:
         logging.getLogger(__name__).error("the settings are wrong, so the box runs on the last good ones: %s", refused)
     try:
-        return app.main(loaded, load, refused)
+        return daemon.main(loaded, load, refused)
     finally:
         stop_logging()
 

@@ -86,8 +86,8 @@ class Inputs:
             self._try(self._button, name, pin, press)
         if settings.mute_switch.pin is None:
             self._app.mute.switch(False)
-        else:
-            self._try(self._switch, settings)
+        elif not self._try(self._switch, settings):
+            self._app.mute.lose_switch()
 
     def close(self) -> None:
         """Give the pins back. Safe to call twice."""
@@ -96,11 +96,14 @@ class Inputs:
         self._open.clear()
 
     @staticmethod
-    def _try(make: Callable[..., None], *arguments: object) -> None:
+    def _try(make: Callable[..., None], *arguments: object) -> bool:
+        """Whether it could be had."""
         try:
             make(*arguments)
         except DeviceError as error:
             _log.warning("the box works on without it: %s", error)
+            return False
+        return True
 
     def _button(self, name: str, pin: int, press: Press) -> None:
         loop = asyncio.get_running_loop()

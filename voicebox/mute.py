@@ -38,11 +38,18 @@ class Mute:
         self._change(wanted=muted, switched=self._switched)
 
     def toggle(self) -> None:
-        self.set(not self._wanted)
+        """Raises VoiceboxError where the switch forbids it."""
+        self.set(not self.muted)
 
     def switch(self, closed: bool) -> None:
         """The switch says so."""
         self._change(wanted=self._wanted, switched=closed)
+
+    def lose_switch(self) -> None:
+        """The switch can be read no more: what it said last holds until somebody says otherwise."""
+        if self._switched:
+            self.set(True)
+        self.switch(False)
 
     def _change(self, *, wanted: bool, switched: bool) -> None:
         before = self.muted

@@ -125,6 +125,19 @@ class Reloader:
         self._load = load
         self._lock = asyncio.Lock()
 
+    async def run(self, asked: asyncio.Event) -> None:
+        """Reload whenever ``asked`` is set, for ever. What is under way when this is cancelled stays asked for."""
+        while True:
+            await asked.wait()
+            asked.clear()
+            try:
+                await self.reload()
+            except ConfigError:
+                pass  # it has been logged
+            except asyncio.CancelledError:
+                asked.set()
+                raise
+
     async def reload(self) -> str:
         """What has become of it, in words. Raises ConfigError; then nothing has changed."""
         async with self._lock:
@@ -143,7 +156,7 @@ class Reloader:
             app.refused = ""
             app.tell()
             new.credentials.renewed = app.settings.credentials.renewed
-            return self._later(new, sections) if later else self._now(new, made)
+            return self._later(new, sections) if later or app.ending else self._now(new, made)
 
     @staticmethod
     async def _off_loop(work: Callable[..., T], *arguments: Any) -> T:

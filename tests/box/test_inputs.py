@@ -173,6 +173,21 @@ def test_a_switch_that_mutes_when_it_opens(contact: MockFactory) -> None:
     run_virtual(main())
 
 
+def test_a_closed_switch_whose_pin_is_lost_at_a_reload_does_not_open_the_microphone(contact: MockFactory) -> None:
+    async def main() -> None:
+        switched(contact, closed=True)
+        async with living_with(VOICEBOX_MUTE_SWITCH__PIN=str(SWITCH)) as house:
+            taken = LED(PIN)
+            moved = house.app.settings.mute_switch.model_copy(update={"pin": PIN})
+            house.app.inputs.use(house.app.settings.model_copy(update={"mute_switch": moved}))
+            assert is_muted(house)
+            house.app.mute.set(False)
+            assert not is_muted(house)
+            taken.close()
+
+    run_virtual(main())
+
+
 def test_shutting_down_needs_a_long_hold_and_asks_systemd(pins: MockFactory) -> None:
     async def main() -> None:
         async with living_with(f'[{{ pin = {PIN}, long_hold = "shut_down", long_hold_s = 3.0 }}]') as house:

@@ -10,7 +10,7 @@ from zipfile import ZipFile
 
 TREE = Path(__file__).parent.parent.parent
 CRASHES = {"voicebox/app.py": 'raise RuntimeError("broken on purpose")\n'}
-HANGS = {"voicebox/app.py": "import time\n\n\ndef main(*_):\n    time.sleep(3600)\n"}
+HANGS = {"voicebox/daemon.py": "import time\n\n\ndef main(*_):\n    time.sleep(3600)\n"}
 
 
 def version_of(tree: Path) -> str:
