@@ -14,14 +14,17 @@ from tests.support.gpio import no_pins
 from tests.support.house import NO_FILE, House, Systemd, living, now
 from tests.support.session import TOKEN, websocket, welcome
 from voicebox import daemon, inputs, parts, settings
+from voicebox.app import App
 from voicebox.audio.base import Handlers
 from voicebox.audio.wavfile import WavBackend
+from voicebox.control import AlreadyRunningError
 from voicebox.core.events import MuteChanged
 from voicebox.core.state import Fault, Phase
 from voicebox.errors import AuthError, ConfigError, DeviceError
 from voicebox.hearing import DEAF_AFTER
 from voicebox.lights.base import Light, LightOptions
 from voicebox.lights.none import NullLight
+from voicebox.parts import Parts
 from voicebox.uplink import STUCK_AFTER
 from voicebox.virtualtime import run_virtual
 
@@ -217,6 +220,17 @@ def test_an_unreachable_service_alone_never_stops_the_pings() -> None:
 
 
 # --- what is missing or broken -------------------------------------------------------------------------------------
+
+
+def test_a_second_daemon_touches_neither_pins_nor_cards(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def main() -> None:
+        async with living() as house:
+            monkeypatch.setattr(parts, "light", lambda *_: pytest.fail("it took the light"))
+            with pytest.raises(AlreadyRunningError, match="another voicebox is running"):
+                async with App(house.app.settings, Parts(environ=house.app.environ)):
+                    pass
+
+    run_virtual(main())
 
 
 def test_a_missing_light_and_button_are_said_once_and_the_box_works_on(

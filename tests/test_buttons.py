@@ -118,6 +118,35 @@ def test_a_spike_that_is_over_before_anyone_looks_is_nothing(bench: Bench) -> No
     assert bench.events == []
 
 
+@pytest.mark.parametrize(("seconds", "kinds"), [(0.12, [ButtonPressed, ButtonTapped]), (0.01, [])])
+def test_a_press_that_is_over_before_a_busy_loop_looks_is_a_tap_by_the_times_of_its_edges(
+    bench: Bench, seconds: float, kinds: list[type[Event]]
+) -> None:
+    for _ in range(2):
+        bench.events.clear()
+        edge, at = bench.pin.when_changed, bench.position()
+        edge(100.0, 0)
+        edge(100.0 + seconds, 1)
+        bench.loop.advance(1)
+        assert [type(event) for event in bench.events] == kinds
+        assert [event.at for event in bench.events if isinstance(event, ButtonPressed | ButtonTapped)] == [at] * len(
+            kinds
+        )
+
+
+def test_a_press_that_was_seen_is_not_counted_again_when_its_edges_come_late(bench: Bench) -> None:
+    """The slow look is quicker than gpiozero's thread, at either end of the press."""
+    edge = bench.pin.when_changed
+    bench.lose_edges()
+    bench.press(1.0)
+    edge(100.0, 0)
+    bench.loop.advance(0.2)
+    bench.release(0.1)
+    edge(101.2, 1)
+    bench.loop.advance(3)
+    assert [type(event) for event in bench.events] == [ButtonPressed, ButtonHeld, ButtonReleased]
+
+
 def test_a_tap_shorter_than_the_settling_time_is_a_tap(bench: Bench) -> None:
     bench.press(0.01)
     bench.release(1)

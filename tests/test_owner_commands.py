@@ -102,6 +102,16 @@ def test_edit_asks_at_a_terminal_and_lets_one_mend_it(file: Path) -> None:
     assert file.read_text().endswith("#mended\n")
 
 
+def test_while_somebody_edits_nobody_else_changes_the_file(file: Path) -> None:
+    """The editor itself tries to."""
+    other = f'"{sys.executable}" -m voicebox config set wake.preroll_ms 900 --config "{file}" 2> "{file.parent}/said"'
+    done = run(file, "config", "edit", EDITOR=editor(file, f'{other}; echo "#mine" >> "$1"'))
+    assert done.returncode == 0, done.stderr
+    assert "is being changed in another terminal" in (file.parent / "said").read_text()
+    assert file.read_text().endswith("#mine\n")
+    assert "preroll_ms = 900" not in file.read_text()
+
+
 def test_an_editor_that_fails_changes_nothing(file: Path) -> None:
     before = file.read_bytes()
     done = run(file, "config", "edit", EDITOR="false")
@@ -148,6 +158,26 @@ def test_a_secret_that_others_can_read_is_named_with_its_mend(file: Path) -> Non
     done = run(file, "secret", "list")
     assert done.returncode == 78
     assert f"sudo chmod 600 {path}" in done.stdout
+
+
+def test_what_the_running_box_refuses_can_be_taken_back_and_then_nothing_is_wrong_any_more(tmp_path: Path) -> None:
+    """Its environment names a pin that the file then names, too."""
+    config = '[audio]\nbackend = "wav"\n[wake]\nenabled = false\n'
+    with Daemon(tmp_path, config, environ={"VOICEBOX_MUTE_SWITCH__PIN": "5"}) as box:
+        box.ready()
+        ours, theirs = pty.openpty()
+        os.write(ours, b"y\n")
+        wanted = ("buttons", "[{ pin = 5 }]")
+        command = [sys.executable, "-m", "voicebox", "config", "set", *wanted, "--config", str(box.config)]
+        env = environment({"VOICEBOX_CONTROL": str(tmp_path / "runtime" / "control.sock")})
+        done = subprocess.run(command, env=env, stdin=theirs, capture_output=True, text=True, timeout=30, check=False)
+        os.close(ours)
+        os.close(theirs)
+        assert (done.returncode, "refuses it" in done.stderr) == (78, True)
+        assert box.config.read_text() == config
+        box.systemd.wait_for("STATUS=waiting for the button (the settings are wrong")
+        status = voicebox("status", environ={"VOICEBOX_CONTROL": env["VOICEBOX_CONTROL"]}, cwd=tmp_path)
+        assert "settings are wrong" not in status.stdout
 
 
 def test_the_running_box_takes_both_at_once(tmp_path: Path) -> None:

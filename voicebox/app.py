@@ -71,6 +71,10 @@ class App:
         self._loop = asyncio.get_running_loop()
         self.notifier = self._given.notifier or Notifier()
         self.reloader = Reloader(self, self._load) if self._load else None
+        self.control = Control(
+            socket_path(self.environ), remote.actions(self), remote.TRUSTED, lambda: reports.meters(self).reading()
+        )
+        await self.control.alone()  # two must not share pins and cards
         self._stack = AsyncExitStack()
         try:
             await self._open()
@@ -177,9 +181,7 @@ class App:
         )
 
     async def _open_control(self) -> None:
-        """The socket for the command line. Two daemons must not share a microphone; without a socket the box works."""
-        meters = reports.meters(self).reading
-        self.control = Control(socket_path(self.environ), remote.actions(self), remote.TRUSTED, meters)
+        """The socket for the command line; without it the box works."""
         try:
             await self.control.start()
         except AlreadyRunningError:

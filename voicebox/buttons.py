@@ -2,7 +2,8 @@
 
 A press says so at once (ButtonPressed); what kind of press it was follows: ButtonTapped if it is over before ``hold``
 seconds, else ButtonHeld and, when it ends, ButtonReleased. Edges only say that it is time to look at the pin's level.
-It is looked at anyway now and then, so a lost edge can neither leave the button pressed nor deaf.
+It is looked at anyway now and then, so a lost edge can neither leave the button pressed nor deaf; and a press that is
+over before a busy loop gets round to looking is known by the times of its edges.
 """
 
 import asyncio
@@ -46,6 +47,28 @@ class ButtonOptions:
     name: str = "button"  # the section of the settings
 
 
+class _Stopwatch:
+    """How long presses last that nobody has seen yet. Told on gpiozero's thread, asked on the loop's."""
+
+    def __init__(self) -> None:
+        self._began: float | None = None
+        self._longest = 0.0
+
+    def edge(self, ticks: float, *, down: bool) -> None:
+        """``ticks``: seconds, by the kernel's clock."""
+        if down:
+            self._began = ticks
+        elif self._began is not None:
+            self._longest, self._began = max(self._longest, ticks - self._began), None
+
+    def look(self, *, down: bool) -> float:
+        """The longest press since the last look, in seconds. One that goes on has now been seen."""
+        longest, self._longest = self._longest, 0.0
+        if down:
+            self._began = None
+        return longest
+
+
 class Button:
     """Watches one button.
 
@@ -69,6 +92,7 @@ class Button:
         self._posted = self._complained = self._closed = False
         self._settling: asyncio.TimerHandle | None = None
         self._watching: asyncio.TimerHandle | None = None
+        self._stopwatch = _Stopwatch()
         self._device = _open(options)
         self._device.pin.when_changed = self._edge
         self._is = _Is.IGNORED if self._device.is_active else _Is.UP
@@ -85,8 +109,9 @@ class Button:
         self._device.pin.when_changed = None
         self._device.close()
 
-    def _edge(self, _ticks: object, _state: object) -> None:
+    def _edge(self, ticks: float, level: int) -> None:
         """On gpiozero's thread. However many edges there are, one post at a time wakes the loop."""
+        self._stopwatch.edge(ticks, down=bool(level) is not self._options.pull_up)
         if self._posted or self._settling or self._closed:
             return
         at = self._position()
@@ -103,12 +128,13 @@ class Button:
         if self._closed or self._settling:
             return
         down = bool(self._device.is_active)
-        if down is (self._is is not _Is.UP):
+        was_down, missed = self._is is not _Is.UP, self._stopwatch.look(down=down) >= SETTLE
+        if down is was_down and (was_down or not missed):
             return
         self._settling = self._loop.call_later(SETTLE, self._settled)
-        if down:
+        if not was_down:
             self._press(at)
-        else:
+        if not down:
             self._release(at)
 
     def _settled(self) -> None:

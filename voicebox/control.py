@@ -12,7 +12,6 @@ import logging
 import os
 import shutil
 import socket
-import stat
 import struct
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Container, Mapping
 from pathlib import Path
@@ -83,6 +82,15 @@ class Control:
         self._clients: set[asyncio.Task[None]] = set()
         self._subscribers: set[asyncio.Queue[bytes]] = set()
 
+    async def alone(self) -> None:
+        """Raises AlreadyRunningError if another daemon has the socket."""
+        with contextlib.suppress(OSError):  # then ``start`` says so
+            if self._path.is_socket() and await self._answers():
+                raise AlreadyRunningError(
+                    f"another voicebox is running (it answers on {self._path}): stop it first (sudo systemctl stop"
+                    " voicebox)"
+                )
+
     async def start(self) -> None:
         """Raises DeviceError if the socket cannot be made, or another daemon has it."""
         try:
@@ -134,17 +142,18 @@ class Control:
         """Remove what a killed daemon left behind, but never what a living one listens on."""
         if not self._path.exists():
             return
-        if not stat.S_ISSOCK(self._path.stat().st_mode):
+        if not self._path.is_socket():
             raise DeviceError(f"{self._path} is in the way of the control socket and is no socket: remove it")
+        await self.alone()
+        self._path.unlink()
+
+    async def _answers(self) -> bool:
         try:
             _, writer = await asyncio.wait_for(asyncio.open_unix_connection(self._path), 1.0)
         except (OSError, TimeoutError):
-            self._path.unlink()
-            return
+            return False
         writer.close()
-        raise AlreadyRunningError(
-            f"another voicebox is running (it answers on {self._path}): stop it first (sudo systemctl stop voicebox)"
-        )
+        return True
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()

@@ -41,6 +41,43 @@ def test_a_section_that_stands_nowhere_is_added() -> None:
     assert tomllib.loads(after)["lights"] == {"led": 5}
 
 
+def test_what_is_added_at_the_end_ends_its_line_and_a_new_section_stands_apart() -> None:
+    assert edit.set_value("# mine", ("wake", "enabled"), True) == "# mine\n\n[wake]\nenabled = true\n"
+    assert edit.set_value('board = "usb"', ("service",), "lira") == 'board = "usb"\nservice = "lira"\n'
+
+
+@pytest.mark.parametrize(
+    ("content", "changed"),
+    [
+        ('audio = { input = "x" }\n', 'audio = { input = "x", output = "y"}\n'),
+        ('audio.input = "x"\n[wake]\n', 'audio.input = "x"\naudio.output = "y"\n[wake]\n'),
+        ("[audio.more]\n[wake]\n[audio]\n", None),
+    ],
+)
+def test_a_section_may_be_written_as_it_pleases(content: str, changed: str | None) -> None:
+    after = edit.set_value(content, ("audio", "output"), "y")
+    assert tomllib.loads(after)["audio"]["output"] == "y"
+    assert changed is None or after == changed
+
+
+def test_a_value_where_a_section_belongs_is_named() -> None:
+    with pytest.raises(ConfigError, match="wake is a section"):
+        edit.set_value("wake = 3\n", ("wake", "enabled"), True)
+
+
+def test_two_may_not_change_the_file_at_once(tmp_path: Path) -> None:
+    file = tmp_path / "voicebox.toml"
+    with edit.alone(file), pytest.raises(VoiceboxError, match="another terminal"), edit.alone(file):
+        pass
+    with edit.alone(file):
+        file.touch()
+
+
+def test_a_folder_that_is_not_there_is_said(tmp_path: Path) -> None:
+    with pytest.raises(VoiceboxError, match="No such file"), edit.alone(tmp_path / "nowhere" / "voicebox.toml"):
+        pass
+
+
 def test_what_looks_like_a_comment_inside_a_text_is_left_alone() -> None:
     text = '[wake]\nnote = """\n#enabled = true\n"""\n'
     after = edit.set_value(text, ("wake", "enabled"), value=False)

@@ -21,7 +21,7 @@ def version_of(tree: Path) -> str:
 def make(directory: Path, wheels: Path, version: str, changes: Mapping[str, str] | None = None) -> Path:
     """A tree of this version in ``directory``, with its wheels in ``wheels/``; ``changes``: what files of the package
     hold instead. Returns the directory."""
-    shutil.copytree(TREE, directory, ignore=shutil.ignore_patterns(".*", "build", "tests"))
+    shutil.copytree(TREE, directory, ignore=shutil.ignore_patterns(".*", "build", "tests", "wheels"))
     project = directory / "pyproject.toml"
     project.write_text(re.sub(r'^version = ".*"$', f'version = "{version}"', project.read_text(), flags=re.MULTILINE))
     (directory / "wheels").mkdir()

@@ -6,7 +6,6 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -29,33 +28,40 @@ def set_key(options: argparse.Namespace) -> int:
     """One key, checked before it is written."""
     file = settings.main_file(options.config)
     path, value = settings.to_value(options.key, options.value)
-    before = _read(file)
-    after = edit.set_value(before, path, value)
-    problems = _problems(file, after, mentioning=".".join(path))
-    if problems:
-        raise ConfigError(*problems)
-    edit.write(file, after)
-    print(f"{file}: {options.key} = {to_toml(value)}")
-    _warn_of_overrides(file, path)
-    return _apply(file, lambda: edit.write(file, before))
+    with edit.alone(file):
+        before = _read(file)
+        after = edit.set_value(before, path, value)
+        problems = _problems(file, after, mentioning=".".join(path))
+        if problems:
+            raise ConfigError(*problems)
+        edit.write(file, after)
+        print(f"{file}: {options.key} = {to_toml(value)}")
+        _warn_of_overrides(file, path)
+        return _apply(file, before)
 
 
 def edit_file(options: argparse.Namespace) -> int:
     """As visudo does: a copy is edited, checked, and only then put in place."""
     file = settings.main_file(options.config)
-    before = _read(file)
-    draft = file.with_name(f".{file.stem}.draft{file.suffix}")
-    edit.write(draft, before)
-    try:
-        after = _edited(draft, file)
+    with edit.alone(file):
+        before = _read(file)
+        after = _drafted(file, before)
         if after is None or after == before:
             print(f"{file} is as it was")
             return 0
         edit.write(file, after)
+        return _apply(file, before)
+
+
+def _drafted(file: Path, before: str) -> str | None:
+    """What the owner made of a copy; None if they gave up."""
+    draft = file.with_name(f".{file.stem}.draft{file.suffix}")
+    edit.write(draft, before)
+    try:
+        return _edited(draft, file)
     finally:
         with suppress(OSError):
             draft.unlink()
-    return _apply(file, lambda: edit.write(file, before))
 
 
 def _read(file: Path) -> str:
@@ -116,13 +122,15 @@ def _warn_of_overrides(file: Path, path: tuple[str, ...]) -> None:
             print(f"this changes nothing yet: {origin} sets it too, and goes before {file.name}")
 
 
-def _apply(file: Path, undo: Callable[[], None]) -> int:
-    """Have the running box take it; where it does not like it, or its owner does not, offer to go back."""
+def _apply(file: Path, before: str) -> int:
+    """Have the running box take it; where it does not like it, offer to go back."""
     try:
         answer = running.ask({"do": "reload"})
     except VoiceboxError as error:
         print(f"the running box refuses it and works on as before: {redact(str(error))}", file=sys.stderr)
-        return _go_back(file, undo)
+        if _choice("Put the file back as it was? (y)es, (n)o: ", "yn") == "y":
+            _go_back(file, before)
+        return 78
     if answer is None:
         print("no box is running; it counts from the next start")
         return 0
@@ -130,11 +138,11 @@ def _apply(file: Path, undo: Callable[[], None]) -> int:
     return 0
 
 
-def _go_back(file: Path, undo: Callable[[], None]) -> int:
-    if _choice("Put the file back as it was? (y)es, (n)o: ", "yn") == "y":
-        undo()
-        print(f"{file} is as it was")
-    return 78
+def _go_back(file: Path, before: str) -> None:
+    edit.write(file, before)
+    print(f"{file} is as it was")
+    with suppress(VoiceboxError):  # so that the box no longer says that its settings are wrong
+        running.ask({"do": "reload"})
 
 
 def _choice(question: str, letters: str) -> str:

@@ -1,15 +1,15 @@
 """Changing the settings file as its owner would: what they wrote stays where it is, comments and all."""
 
+import fcntl
 import os
 import re
 import tomllib
-from contextlib import suppress
+from collections.abc import Iterator, MutableMapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import tomlkit
-from tomlkit.container import Container
-from tomlkit.items import Table
 
 from voicebox.errors import ConfigError, VoiceboxError
 from voicebox.settings import text as toml
@@ -26,11 +26,27 @@ def set_value(content: str, path: tuple[str, ...], value: object) -> str:
     document = _parse(content)
     *section, key = path
     table = document.get(section[0]) if section else document
-    if isinstance(table, Table | Container | tomlkit.TOMLDocument) and key in table:
+    if table is not None and not isinstance(table, MutableMapping):
+        raise ConfigError(
+            f"{section[0]} is a section and stands there as a value; mend that first: voicebox config edit"
+        )
+    if table is not None and key in table:
         table[key] = _item(value)
-        return tomlkit.dumps(document)
-    changed = _uncomment(content, section, key, f"{toml.to_key(key)} = {toml.to_toml(value)}")
-    return changed if changed is not None else _added(document, section, key, value)
+        return _ended(tomlkit.dumps(document))
+    line = f"{toml.to_key(key)} = {toml.to_toml(value)}"
+    changed = _uncomment(content, section, key, line)
+    if changed is not None:
+        return changed
+    if section and table is None:
+        return f"{content.rstrip()}\n\n[{section[0]}]\n{line}\n".lstrip()
+    assert table is not None  # noqa: S101  # for the type checker
+    table[key] = _item(value)
+    return _ended(tomlkit.dumps(document))
+
+
+def _ended(content: str) -> str:
+    """tomlkit ends no line that it puts last."""
+    return content if content.endswith("\n") else content + "\n"
 
 
 def _parse(content: str) -> tomlkit.TOMLDocument:
@@ -74,17 +90,20 @@ def _means(content: str, path: list[str]) -> bool:
     return True
 
 
-def _added(document: tomlkit.TOMLDocument, section: list[str], key: str, value: object) -> str:
-    if not section:
-        document.add(key, _item(value))
-        return tomlkit.dumps(document)
-    if section[0] not in document:
-        document.add(tomlkit.nl())
-        document.add(section[0], tomlkit.table())
-    table = document[section[0]]
-    assert isinstance(table, Table)  # noqa: S101  # for the type checker
-    table[key] = _item(value)
-    return tomlkit.dumps(document)
+@contextmanager
+def alone(file: Path) -> Iterator[None]:
+    """Nobody else changes the file within. Raises VoiceboxError if somebody is at it."""
+    try:
+        folder = os.open(file.resolve().parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as error:
+        raise VoiceboxError(f"{file.parent}: {error.strerror}") from None
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError:
+        raise VoiceboxError(f"{file} is being changed in another terminal; try again later") from None
+    finally:
+        os.close(folder)
 
 
 def write(file: Path, content: str) -> None:
