@@ -54,8 +54,8 @@ class Detector(Protocol):
 
     @property
     def scores(self) -> dict[str, float]:
-        """The newest score of every phrase, in [0, 1]; 0 while too little audio has been heard, and while the engine need
-        not look because nothing is said. When it begins to look, scores and detections may be one hop late, once."""
+        """The newest score of every phrase, in [0, 1]; 0 while too little audio has been heard, and while the engine
+        need not look because nothing is said. When it begins to look, scores and detections may be a hop late, once."""
 
     def reset(self) -> None:
         """Forget the audio so far, as after a gap in the capture. Nothing is detected until enough new audio came."""
