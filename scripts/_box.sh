@@ -33,6 +33,8 @@ change() {
     fi
 }
 
+aloud() { "$@" >&2; }
+
 write() { printf '%s' "$2" >"$1"; }
 
 runs_systemd() { [ -d /run/systemd/system ]; }
@@ -185,7 +187,7 @@ add_pins_driver() {
 # Says what is wrong with the settings before the version is used.
 check_settings() {
     step "does version $1 accept the settings?"
-    change env -u VOICEBOX_CONFIG PYTHONDONTWRITEBYTECODE=1 "$opt/$1/bin/voicebox" check >&2 ||
+    change aloud env -u VOICEBOX_CONFIG PYTHONDONTWRITEBYTECODE=1 "$opt/$1/bin/voicebox" check ||
         die "version $1 does not accept $etc/voicebox.toml, see above. Mend it, then run this again"
 }
 
@@ -244,7 +246,7 @@ make_surroundings() {
 
 open_pins() {
     if [ -n "$1" ]; then
-        step "pins: this system has no group for some; $rules gives them to the user voicebox"
+        step "pins: where the groups gpio and spi are missing, $rules gives them to the user voicebox"
         change mkdir -p "${rules%/*}"
         change write "$rules" "$1"
     else
@@ -269,6 +271,9 @@ switch() {
     link "$opt/current/bin/voicebox" "$program"
     change sync
 }
+
+# light SCENE SECONDS: what a box that runs shows, if it has a light
+light() { [ ! -x "$program" ] || "$program" light show "$1" --seconds "$2" >/dev/null 2>&1 || true; }
 
 # --- the service ---------------------------------------------------------------------------------------------------
 

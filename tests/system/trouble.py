@@ -33,7 +33,7 @@ REFUSED = {
 
 class Trouble:
     def __init__(self, report: Report, stack: ExitStack) -> None:
-        self._check = report.check
+        self._check, self._tell = report.check, report.tell
         self._button, self._led = Line(BUTTON), Line(LED)
         self._journal = Journal()
         stack.callback(self._journal.close)
@@ -192,6 +192,10 @@ class Trouble:
         mark = len(self._journal.records)
         run("systemctl", "restart", "--no-block", UNIT)
         self._warned("missing group audio", "no microphone: ", mark)
+        changed = run("voicebox", "config", "set", "conversation.listen_timeout_s", "29.0")
+        self._check("meanwhile settings can be changed", "in effect now" in changed.stdout, changed.stdout.strip())
+        reloaded = run("timeout", "5", "systemctl", "reload", UNIT)
+        self._tell("systemctl reload meanwhile", f"status {reloaded.returncode} {reloaded.stderr.strip()}")
         run("gpasswd", "--add", "voicebox", "audio")
         self.start()
         self._check("the group again", self._works(), status())
