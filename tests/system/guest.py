@@ -277,8 +277,8 @@ def save(heard: Samples) -> None:
 
 def sound_but_for_dry_places(found: Match) -> bool:
     """Every sample is there, in its order and unchanged, but for what the loopback card does where it runs dry."""
-    dry = sum(found.gaps)
-    return found.missing + found.altered <= CARD * len(found.gaps) and dry <= DRY_LIMIT * found.end
+    dry = [gap for gap in found.gaps if gap]
+    return found.missing + found.altered <= CARD * len(dry) and sum(dry) <= DRY_LIMIT * found.end
 
 
 def account(found: Match) -> str:
