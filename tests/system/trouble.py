@@ -6,6 +6,7 @@ for each thing that had to happen, with what the owner reads; the exit status is
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -238,6 +239,7 @@ class Trouble:
         run("cp", "-a", str(folder), str(copy))
         with _mounted(folder, "-t", "tmpfs", "-o", "size=96k", "none"):
             run("cp", "-a", f"{copy}/.", str(folder))
+            shutil.rmtree(copy)
             yield
             run("systemctl", "stop", UNIT)
 
