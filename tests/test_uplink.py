@@ -282,6 +282,21 @@ def test_a_slow_start_may_send_all_it_found() -> None:
     assert np.array_equal(out.samples, recorded(0, out.position))
 
 
+def test_what_is_said_while_a_lost_session_is_opened_anew_is_not_lost() -> None:
+    out = Out()
+    out.uplink.set_window(Window())
+    out.hear(50)
+    out.take()
+    out.hear(1)
+    out.uplink.forget()  # the link went: half an utterance is of no use
+    lost = out.position
+    out.hear(50 * 4)
+    out.uplink.reconnected()
+    before = out.samples.size
+    out.take()
+    assert np.array_equal(out.samples[before:], recorded(lost, out.position - lost))
+
+
 def test_a_session_that_never_comes_keeps_no_more_than_the_ring() -> None:
     out = Out()
     out.uplink.set_window(Window(0))

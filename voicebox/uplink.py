@@ -93,7 +93,7 @@ class Uplink:
         self._streaming = False  # START was taken, STOP was not
         self.started_at: float | None = None  # loop time the present stretch began to leave; whoever takes it notes it
         self._stop_due = False  # what comes next does not follow on what was sent
-        self._catching_up = False  # what a window found when it opened may all be sent, however old
+        self._catching_up = False  # what was said before anybody took it may all be sent, however old
 
     def block(self, block: Block) -> None:
         """The next microphone block."""
@@ -129,9 +129,9 @@ class Uplink:
             self._cursor = max(min(self._cursor, since), self._settled, self.ring.oldest)
 
     def forget(self) -> None:
-        """Drop what was not sent."""
+        """Drop what was not sent. What comes next is as a conversation's first words: all of it may be sent."""
         self._drop_to(self._end(self._window))
-        self._catching_up = False
+        self._catching_up = True
 
     def reconnected(self) -> None:
         """A new connection knows of no stretch yet."""
