@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.house import House, living
-from voicebox.advice import AGAIN, BINS, DAYS, ENDS, FLOOR, MOST_PHRASES, SAVE_AFTER, Advice, Kind
+from voicebox.advice import AGAIN, BINS, DAYS, ENDS, FLOOR, IN_THE_WAY, MOST_PHRASES, SAVE_AFTER, Advice, Kind
 from voicebox.core.events import ButtonTapped, Event, HangUp, SessionLost, Timer, TimerExpired, WakeDetected
 from voicebox.core.state import Fault, Phase, State
 from voicebox.virtualtime import run_virtual
@@ -171,6 +171,18 @@ def test_what_was_counted_is_written_in_one_go_and_an_idle_box_writes_nothing(
             week.advice.heard({PHRASE: 0.05}, playing=False)
         week.advice.close()
         assert len(written) == 1
+
+    a_week(test, tmp_path / "wake.json")
+
+
+def test_nothing_is_written_while_somebody_talks_to_the_box(tmp_path: Path) -> None:
+    async def test(week: Week) -> None:
+        await week.wake(0.9, ANSWERED)
+        await asyncio.sleep(2 * SAVE_AFTER)
+        assert not week.path.exists()
+        week.advice.follow(THINKING, TimerExpired(Timer.PHASE), IDLE)
+        await asyncio.sleep(IN_THE_WAY)
+        assert week.path.exists()
 
     a_week(test, tmp_path / "wake.json")
 

@@ -24,6 +24,8 @@ AGAIN = 8.0
 """Seconds after a near miss within which a wake says that the near miss was a call in vain."""
 SAVE_AFTER = 600.0
 """Seconds of counting that a power cut may forget; what is not counted is not written."""
+IN_THE_WAY = 10.0
+"""Seconds after which it is tried again where somebody is talking to the box."""
 MOST_PHRASES = 16
 
 Counts = dict[str, dict[str, list[int]]]
@@ -132,7 +134,7 @@ class Advice:
         step = min(BINS - 1, int(rise.peak * BINS))
         steps[step] = max(0, steps[step] + number)
         if self._save is None:
-            self._save = self._loop.call_later(SAVE_AFTER, self._write)
+            self._save = self._loop.call_later(SAVE_AFTER, self._write_when_idle)
 
     # what is kept
 
@@ -151,6 +153,13 @@ class Advice:
         """Keep what was counted. Safe to call twice."""
         if self._save is not None:
             self._write()
+
+    def _write_when_idle(self) -> None:
+        """A slow disk must not hold up a conversation."""
+        if self._waiting:
+            self._write()
+        else:
+            self._save = self._loop.call_later(IN_THE_WAY, self._write_when_idle)
 
     def _write(self) -> None:
         if self._save is not None:

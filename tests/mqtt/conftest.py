@@ -5,9 +5,9 @@ import functools
 import logging
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pytest
 
@@ -112,6 +112,61 @@ async def at_home(
         running.cancel()
         await asyncio.wait({running}, timeout=2.0)
         assert running.cancelled()
+
+
+class Relay:
+    """A way to the broker at ``port`` that can be cut. It hangs up on whoever begins with what it does not take."""
+
+    def __init__(self, port: int, takes: Callable[[bytes], bool] = lambda _: True) -> None:
+        self._broker, self._takes = port, takes
+        self._passing: set[asyncio.Task[Any]] = set()
+        self._ends: list[asyncio.StreamWriter] = []
+
+    async def __aenter__(self) -> Self:
+        self._server = await asyncio.start_server(self._pass_on, "127.0.0.1", 0)
+        self.port = self._server.sockets[0].getsockname()[1]
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._server.close()
+        self.cut()
+        await self.until_all_have_left()
+        await self._server.wait_closed()
+
+    def cut(self) -> None:
+        """Without a word to either side."""
+        for end in self._ends:
+            end.transport.abort()
+        self._ends.clear()
+
+    async def until_all_have_left(self) -> None:
+        _, still_here = await asyncio.wait([*self._passing, asyncio.ensure_future(asyncio.sleep(0))], timeout=PATIENCE)
+        assert not still_here
+
+    async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._passing.add(task)
+        self._ends.append(writer)
+        head = await reader.read(4096)
+        if head and self._takes(head):
+            there, back = await asyncio.open_connection("127.0.0.1", self._broker)
+            self._ends.append(back)
+            back.write(head)
+            await asyncio.gather(self._pump(reader, back), self._pump(there, writer))
+        await self._close(writer)
+
+    async def _pump(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+        with suppress(ConnectionError):
+            while data := await source.read(4096):
+                sink.write(data)
+        await self._close(sink)
+
+    @staticmethod
+    async def _close(writer: asyncio.StreamWriter) -> None:
+        writer.close()
+        with suppress(ConnectionError):
+            await writer.wait_closed()
 
 
 @pytest.fixture(scope="session")

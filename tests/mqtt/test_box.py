@@ -63,7 +63,9 @@ def test_what_is_asked_over_the_broker_is_done(broker: Mosquitto) -> None:
         run_virtual(test())
 
 
-def test_a_broker_killed_and_restarted_in_mid_reply_changes_no_sample(broker: Mosquitto) -> None:
+def test_a_broker_killed_and_restarted_in_mid_conversation_changes_no_sample(broker: Mosquitto) -> None:
+    """Neither of what is heard, nor of what the service hears, which goes on while the reply is heard."""
+
     async def reply(*, disturbed: bool) -> NDArray[np.int16]:
         async with living(options=options(broker)) as house:
             with broker.watch(f"{BASE}/#") as watcher:
@@ -81,6 +83,9 @@ def test_a_broker_killed_and_restarted_in_mid_reply_changes_no_sample(broker: Mo
             if disturbed:
                 with broker.watch(f"{BASE}/#") as watcher:
                     await until(house, lambda: watcher.last(f"{BASE}/phase") == house.phase)
+            sent = bytes(house.wire.received_pcm)
+            assert len(sent) > 2 * 16_000 * 3
+            assert sent in house.backend.mic.tobytes()  # in one piece: nothing lost, nothing twice
             return house.heard(number)
 
     undisturbed, through_it_all = run_virtual(reply(disturbed=False)), run_virtual(reply(disturbed=True))

@@ -4,13 +4,12 @@ import asyncio
 import gc
 import socket
 import threading
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.mqtt.conftest import KITCHEN, PATIENCE, Said, address, at_home, in_real_time
+from tests.mqtt.conftest import KITCHEN, PATIENCE, Relay, Said, address, at_home, in_real_time
 from tests.support.mosquitto import PASSWORD, USER, Mosquitto, Watcher
 from voicebox.core.events import WakeDetected
 from voicebox.core.state import Fault, Phase, State
@@ -262,38 +261,28 @@ async def test_a_broker_that_knows_only_the_older_version(shared: Mosquitto, mon
     """One that hangs up on MQTT 5 without a word."""
     monkeypatch.setattr(room, "TIMEOUT", 1.0)
 
-    async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        passing.append(asyncio.current_task())
-        head = await reader.read(4096)
-        if head and head[8] != 5:  # the version in CONNECT
-            there, back = await asyncio.open_connection("127.0.0.1", shared.port)
-            back.write(head)
-            await asyncio.gather(pump(reader, back), pump(there, writer))
-        await close(writer)
-
-    async def close(writer: asyncio.StreamWriter) -> None:
-        writer.close()
-        with suppress(ConnectionError):
-            await writer.wait_closed()
-
-    async def pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
-        with suppress(ConnectionError):
-            while data := await source.read(4096):
-                sink.write(data)
-        await close(sink)
-
-    passing: list[Any] = []
     node = Node("older")
-    async with await asyncio.start_server(pass_on, "127.0.0.1", 0) as server:
-        port = server.sockets[0].getsockname()[1]
+    async with Relay(shared.port, takes=lambda head: head[8] != 5) as relay:  # the version in CONNECT
         with shared.watch("voicebox/older/#") as watcher:
-            async with at_home(Address("127.0.0.1", port), node) as home:
+            async with at_home(Address("127.0.0.1", relay.port), node) as home:
                 await online(watcher, "older")
                 watcher.ask("voicebox/older/stop/set", "PRESS")
                 await home.until_asked(1)
                 assert home.mqtt._plain
-            _, still_open = await asyncio.wait(passing, timeout=PATIENCE)
-            assert not still_open
+            await relay.until_all_have_left()
+
+
+@in_real_time
+async def test_of_a_box_that_vanishes_the_broker_says_that_it_is_offline(shared: Mosquitto) -> None:
+    """Its last will: nobody has said goodbye."""
+    node = Node("vanishing")
+    async with Relay(shared.port) as relay:
+        with shared.watch("voicebox/vanishing/#") as watcher:
+            async with at_home(Address("127.0.0.1", relay.port), node):
+                await online(watcher, "vanishing")
+                relay.cut()
+                await told(watcher, "voicebox/vanishing/availability", "offline")
+                await online(watcher, "vanishing")
 
 
 @in_real_time
