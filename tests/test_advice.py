@@ -214,10 +214,13 @@ def test_what_is_none_of_its_own_is_forgotten(tmp_path: Path, kept: str) -> None
     a_week(test, path)
 
 
-def test_it_does_not_grow(tmp_path: Path) -> None:
+@pytest.mark.parametrize("days", [1, -1])
+def test_it_does_not_grow(tmp_path: Path, days: int) -> None:
+    """Not with a clock that runs backwards either."""
+
     async def test(week: Week) -> None:
         for day in range(3 * DAYS):
-            week.today += timedelta(days=1)
+            week.today += timedelta(days=days)
             for number in range(2 * MOST_PHRASES):
                 for score in (0.42, *[0.0] * ENDS):
                     week.advice.heard({f"phrase {day} {number}": score}, playing=False)

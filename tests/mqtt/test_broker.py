@@ -4,9 +4,11 @@ import asyncio
 import gc
 import socket
 import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import aiomqtt
 import pytest
 
 from tests.mqtt.conftest import KITCHEN, PATIENCE, Relay, Said, address, at_home, in_real_time
@@ -130,7 +132,10 @@ async def test_a_command_that_the_broker_kept_is_stale_and_ignored(shared: Mosqu
 
 
 @in_real_time
-async def test_a_flood_is_cut_off_and_the_box_lives_on(shared: Mosquitto, said: Said) -> None:
+async def test_a_flood_is_cut_off_and_the_box_lives_on(
+    shared: Mosquitto, said: Said, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(room, "EVERY", 60.0)  # however slow this machine is
     with shared.watch(f"{BASE}/#") as watcher:
         async with at_home(address(shared)) as home:
             await online(watcher)
@@ -138,7 +143,7 @@ async def test_a_flood_is_cut_off_and_the_box_lives_on(shared: Mosquitto, said: 
                 watcher._client.publish(f"{BASE}/stop/set", "PRESS", qos=0)
             await told(watcher, f"{BASE}/availability", "offline")
             await home.until_asked(room.BURST)
-            assert len(home.asked) < 2 * room.BURST
+            assert len(home.asked) == room.BURST
             await said.until("it floods this box with commands")
 
 
@@ -233,6 +238,20 @@ async def test_an_end_that_comes_with_the_answer_is_not_lost() -> None:
 
 
 @in_real_time
+async def test_no_answer_is_told_from_an_end_also_after_an_error() -> None:
+    """Python 3.11's TaskGroup leaves the task that waited for it marked as cancelled."""
+    client = room._Client("nowhere.invalid")
+    this = asyncio.current_task()
+    assert this is not None
+    this.cancel()
+    with suppress(asyncio.CancelledError):
+        await asyncio.sleep(0)
+    with pytest.raises(aiomqtt.MqttError, match="no answer in time"):
+        await client._wait_for(asyncio.get_running_loop().create_future(), 0.0)
+    this.uncancel()
+
+
+@in_real_time
 async def test_a_connection_that_comes_after_the_end_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
     dials, may_connect = threading.Event(), threading.Event()
     connect, made = socket.create_connection, []
@@ -253,6 +272,9 @@ async def test_a_connection_that_comes_after_the_end_is_closed(monkeypatch: pyte
             there.settimeout(PATIENCE)
             while there.recv(4096):
                 pass  # until it hangs up
+    for thread in threading.enumerate():
+        if thread.name == "detached":
+            thread.join(PATIENCE)
     assert made[0].fileno() == -1
 
 

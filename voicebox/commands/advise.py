@@ -63,7 +63,7 @@ def _in_words(today: _Meant, counts: Counts) -> Iterator[str]:
     if anything.unclear:
         yield f"  {_times(anything.unclear)} more it woke and could not connect, or the service was in trouble."
     if anything.again:
-        yield f"  {_times(anything.again)} it had to be called twice: the first call did not reach the threshold."
+        yield f"  {_times(anything.again)} it had to be called twice: the first call was below the threshold."
     yield from _suggestion(today, counts)
 
 

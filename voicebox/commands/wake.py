@@ -132,7 +132,7 @@ async def _live(seconds: float) -> None:
     if not thresholds:
         raise VoiceboxError("the box listens for no wake word: wake.enabled = true and [[wake.phrases]] switch it on")
     names = " or ".join(f'"{spoken(phrase)}"' for phrase in thresholds)
-    print(f"Say {names} from where you usually are, as you usually do. {seconds:.0f} s; Ctrl-C ends it.\n")
+    print(f"Say {names} from where you usually are. {seconds:.0f} s; Ctrl-C ends it.\n")
     highest = 0.0
     async for at, readings in _lines(seconds):
         phrase, score = _best(readings)

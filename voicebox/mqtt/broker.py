@@ -281,12 +281,16 @@ class _Client(aiomqtt.Client):
 
     async def _wait_for(self, fut: Awaitable[T], timeout: float | None) -> T:  # noqa: ASYNC109  # their signature
         """As theirs, but for ``asyncio.wait_for``: in Python 3.11 that loses a cancellation which comes together with
-        the answer, and the connection would never end."""
+        the answer, and the connection would never end. (``asyncio.timeout`` takes a cancellation that is over, such as
+        a TaskGroup's, for a new one.)"""
+        answer = asyncio.ensure_future(fut)
         try:
-            async with asyncio.timeout(self.timeout if timeout is None else timeout):
-                return await fut
-        except TimeoutError:
-            raise aiomqtt.MqttError("no answer in time") from None
+            await asyncio.wait({answer}, timeout=self.timeout if timeout is None else timeout)
+            if not answer.done():
+                raise aiomqtt.MqttError("no answer in time")
+            return answer.result()
+        finally:
+            answer.cancel()
 
     @property
     def door(self) -> _Door:
