@@ -7,13 +7,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
+from tests.support.house import Ear
 from tests.test_cli import Daemon
 from voicebox import cli, parts
 from voicebox.assets import speech
+from voicebox.audio.base import Handlers
 from voicebox.audio.pcm import Samples, resample
+from voicebox.audio.wavfile import WavBackend
 from voicebox.settings import Settings
-from voicebox.wake.base import Detector
+from voicebox.wake.base import Detection, Detector
 
 
 @pytest.fixture(scope="module")
@@ -139,6 +143,43 @@ def test_without_a_box_it_says_what_to_do(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("VOICEBOX_CONTROL", str(tmp_path / "nothing"))
-    for arguments in (["wake", "report"], ["wake", "test"]):
-        assert cli.main(arguments) == 69
-        assert "systemctl status voicebox" in capsys.readouterr().err
+    assert cli.main(["wake", "report"]) == 69
+    assert "systemctl status voicebox" in capsys.readouterr().err
+
+
+def test_without_a_box_the_microphone_itself_is_scored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    room = tmp_path / "room.wav"
+    room.write_bytes(wav(np.full(16_000, 30_000, np.int16), 16_000))
+    monkeypatch.setenv("VOICEBOX_CONTROL", str(tmp_path / "nothing"))
+    monkeypatch.setenv("VOICEBOX_AUDIO__BACKEND", "wav")
+    monkeypatch.setenv("VOICEBOX_AUDIO__WAV_INPUT", str(room))
+    monkeypatch.setattr(parts, "detector", lambda _: Loudness())
+    assert cli.main(["wake", "test", "--seconds", "0.5", "--config", "/dev/null"]) == 0
+    first, _, _, line, _, last = capsys.readouterr().out.splitlines()
+    assert first.startswith("No box is running")
+    assert line.split()[4] == "0.92"
+    assert line.endswith('"hey jarvis"')
+    assert last == "highest score 0.92; it wakes the box from 0.50 on"
+
+
+class Loudness(Ear):
+    """Scores whatever is loud."""
+
+    def process(self, samples: NDArray[np.int16], *, playing: bool = False) -> list[Detection]:
+        self.score = float(samples.max()) / 32768
+        return super().process(samples, playing=playing)
+
+
+def test_a_microphone_that_cannot_be_had_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Without(WavBackend):
+        async def start(self, handlers: Handlers) -> None:
+            handlers.lost("microphone", "no such card")
+
+    monkeypatch.setenv("VOICEBOX_CONTROL", str(tmp_path / "nothing"))
+    monkeypatch.setattr(parts, "backend", lambda _: Without())
+    assert cli.main(["wake", "test", "--config", "/dev/null"]) == 69
+    assert capsys.readouterr().err == "voicebox: no microphone: no such card\n"

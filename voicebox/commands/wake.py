@@ -5,7 +5,7 @@ import asyncio
 import json
 import os
 import shutil
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from voicebox.audio.base import CAPTURE_RATE, PLAYBACK_RATE
 from voicebox.audio.decode import whole_file
 from voicebox.audio.pcm import Samples, from_bytes, resample, to_bytes
 from voicebox.commands.advise import advise, now, spoken
+from voicebox.commands.microphone import readings
 from voicebox.commands.plot import bar, curve, fancy
 from voicebox.errors import ConfigError, VoiceboxError
 from voicebox.wake.base import HOP, Detector
@@ -28,39 +29,36 @@ READINGS = 5
 QUIET = 20
 """Readings for what the box hears now."""
 BAR = 32
+NO_PHRASE = "the box listens for no wake word: wake.enabled = true and [[wake.phrases]] switch it on"
 
 
 def report(options: argparse.Namespace) -> None:
     """What another threshold would have meant, and what the box hears now."""
     found = asyncio.run(control.ask(control.find_socket(os.environ), {"do": "wake"}))
     if not found["phrases"]:
-        raise VoiceboxError("the box listens for no wake word: wake.enabled = true and [[wake.phrases]] switch it on")
-    readings = asyncio.run(_readings(QUIET))
+        raise VoiceboxError(NO_PHRASE)
+    heard = asyncio.run(_for_a_while())
     if options.json:
         del found["ok"]
-        print(json.dumps({**found, "now": readings}, ensure_ascii=False))
+        print(json.dumps({**found, "now": heard}, ensure_ascii=False))
         return
-    for line in (*advise(found), *now(readings, found["phrases"])):
+    for line in (*advise(found), *now(heard, found["phrases"])):
         print(line)
 
 
-async def _readings(number: int) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = []
-    async with aclosing(control.follow(control.find_socket(os.environ), meters=10)) as news:
-        async for line in news:
-            event = json.loads(line)
-            found += [event] if event["event"] == "Meters" else []
-            if len(found) == number:
-                break
-    return found
+async def _for_a_while() -> list[dict[str, Any]]:
+    async with aclosing(_told()) as told:
+        return [await anext(told) for _ in range(QUIET)]
 
 
 def test(options: argparse.Namespace) -> None:
-    """Score a file, or what the running box hears."""
-    if options.file is None:
-        asyncio.run(_live(options.seconds))
-    else:
+    """Score a file, or the room: what the running box hears, or else the microphone itself."""
+    if options.file is not None:
         _score_file(options.file, settings.load(options.config))
+    elif control.find_socket(os.environ).exists():
+        asyncio.run(_live_of_the_box(options.seconds))
+    else:
+        asyncio.run(_live_of_ours(options.seconds, settings.load(options.config)))
 
 
 # --- a file --------------------------------------------------------------------------------------------------------
@@ -68,9 +66,7 @@ def test(options: argparse.Namespace) -> None:
 
 def _score_file(path: Path, chosen: settings.Settings) -> None:
     samples = _sound(path)
-    engine = parts.detector(chosen)
-    if engine is None:
-        raise ConfigError("the box listens for no wake word: wake.enabled = true and [[wake.phrases]] switch it on")
+    engine = _engine(chosen)
     thresholds = {phrase.model: phrase.threshold for phrase in chosen.wake.phrases}
     scores, heard = _scored(engine, samples)
     seconds = samples.size / CAPTURE_RATE
@@ -81,6 +77,13 @@ def _score_file(path: Path, chosen: settings.Settings) -> None:
         for line in curve(values, len(values) * HOP / CAPTURE_RATE, threshold, width, ascii_only=plain):
             print(line)
         print("\n" + _verdict(phrase, values, [at for at, found in heard if found == phrase]) + "\n")
+
+
+def _engine(chosen: settings.Settings) -> Detector:
+    engine = parts.detector(chosen)
+    if engine is None:
+        raise ConfigError(NO_PHRASE)
+    return engine
 
 
 def _verdict(phrase: str, values: Sequence[float], heard: Sequence[float]) -> str:
@@ -126,41 +129,52 @@ def _hops(samples: Samples) -> Iterator[Samples]:
 # --- the room ------------------------------------------------------------------------------------------------------
 
 
-async def _live(seconds: float) -> None:
+async def _live_of_the_box(seconds: float) -> None:
     found = await control.ask(control.find_socket(os.environ), {"do": "wake"})
     thresholds = {phrase["model"]: phrase["threshold"] for phrase in found["phrases"]}
     if not thresholds:
-        raise VoiceboxError("the box listens for no wake word: wake.enabled = true and [[wake.phrases]] switch it on")
-    names = " or ".join(f'"{spoken(phrase)}"' for phrase in thresholds)
-    print(f"Say {names} from where you usually are. {seconds:.0f} s; Ctrl-C ends it.\n")
-    highest = 0.0
-    async for at, readings in _lines(seconds):
-        phrase, score = _best(readings)
-        highest = max(highest, score)
-        levels = [reading["before"]["level"] for reading in readings if reading["before"]]
-        level = f"{max(levels):5.0f} dBFS" if levels else "  no sound"
-        threshold = thresholds.get(phrase, 0.5)
-        shown = bar(score, BAR, threshold, ascii_only=not fancy())
-        says = f'  "{spoken(phrase)}"' if score >= threshold else ""
-        print(f"{at:5.1f} s {level}  {score:4.2f} {shown}{says}".rstrip(), flush=True)
-    print(f"\nhighest score {highest:.2f}; it wakes the box from {min(thresholds.values()):.2f} on")
+        raise VoiceboxError(NO_PHRASE)
+    async with aclosing(_told()) as told:
+        await _live(told, seconds, thresholds)
 
 
-async def _lines(seconds: float) -> AsyncIterator[tuple[float, list[Mapping[str, Any]]]]:
-    """(seconds so far, readings) for each line."""
-    gathered: list[Mapping[str, Any]] = []
-    at = 0.0
+async def _live_of_ours(seconds: float, chosen: settings.Settings) -> None:
+    engine = _engine(chosen)
+    thresholds = {phrase.model: phrase.threshold for phrase in chosen.wake.phrases}
+    print("No box is running: this is the microphone itself, with echo and noise as they are.")
+    async with aclosing(readings(chosen, engine)) as heard:
+        await _live(heard, seconds, thresholds)
+
+
+async def _told() -> AsyncGenerator[dict[str, Any], None]:
+    """The readings of the running box."""
     async with aclosing(control.follow(control.find_socket(os.environ), meters=10)) as news:
         async for line in news:
             event = json.loads(line)
-            gathered += [event] if event["event"] == "Meters" else []
-            if len(gathered) == READINGS:
-                at += READINGS / 10
-                yield at, gathered
-                gathered = []
-            if at >= seconds:
-                return
+            if event["event"] == "Meters":
+                yield event
     raise VoiceboxError("the box has stopped answering: is it still running? (systemctl status voicebox)")
+
+
+async def _live(source: AsyncIterator[Mapping[str, Any]], seconds: float, thresholds: Mapping[str, float]) -> None:
+    """A line for every so many readings."""
+    names = " or ".join(f'"{spoken(phrase)}"' for phrase in thresholds)
+    print(f"Say {names} from where you usually are. {seconds:.0f} s; Ctrl-C ends it.\n", flush=True)
+    highest = 0.0
+    for at in range(1, max(1, round(seconds * 10 / READINGS)) + 1):
+        gathered = [await anext(source) for _ in range(READINGS)]
+        highest = max(highest, _best(gathered)[1])
+        print(f"{at * READINGS / 10:5.1f} s {_line(gathered, thresholds)}".rstrip(), flush=True)
+    print(f"\nhighest score {highest:.2f}; it wakes the box from {min(thresholds.values()):.2f} on")
+
+
+def _line(gathered: Sequence[Mapping[str, Any]], thresholds: Mapping[str, float]) -> str:
+    phrase, score = _best(gathered)
+    levels = [reading["before"]["level"] for reading in gathered if reading["before"]]
+    level = f"{max(levels):5.0f} dBFS" if levels else "  no sound"
+    threshold = thresholds.get(phrase, 0.5)
+    shown = bar(score, BAR, threshold, ascii_only=not fancy())
+    return f"{level}  {score:4.2f} {shown}" + (f'  "{spoken(phrase)}"' if score >= threshold else "")
 
 
 def _best(readings: Sequence[Mapping[str, Any]]) -> tuple[str, float]:
