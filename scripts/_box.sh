@@ -11,12 +11,13 @@ units=/usr/local/lib/systemd/system # not /etc: that is where the owner's own ch
 UNITS=(voicebox.service voicebox-shutdown.path voicebox-shutdown.service)
 rules=/etc/udev/rules.d/60-voicebox.rules
 program=/usr/local/bin/voicebox
+completions=/usr/share/bash-completion/completions
 READY_LIMIT=90 # seconds
 # Without these it does not run (procps: kill, which reloads it).
 RUN_PACKAGES=(python3 python3-venv libportaudio2 libsystemd0 procps)
 ROOM=700 # MB: one version, and the wheels it comes from
 # Installed with what we need and never loaded by it: not worth the minutes that compiling takes on a Pi.
-NEVER_LOADED='/setuptools/|/onnxruntime/(tools|transformers|quantization)/'
+NEVER_LOADED='/(scipy|sklearn|joblib|narwhals|setuptools)/|/onnxruntime/(tools|transformers|quantization)/'
 
 dry=
 building= # the directory of a version that is not complete yet
@@ -148,6 +149,7 @@ make_version() {
 
 # complete_version NAME: from now on it may be used
 complete_version() {
+    [ -n "$dry" ] || "$opt/$1/bin/voicebox" completion bash >"$opt/$1/completion.bash"
     change touch "$opt/$1/complete"
     change sync
     building=
@@ -162,14 +164,12 @@ drop_unfinished() {
 
 # install_wheels DIRECTORY: all there are, so nothing is looked for elsewhere
 install_wheels() {
-    local pip missing
+    local pip
     pip=$(compgen -G '/usr/share/python-wheels/pip-*.whl' | tail -n 1)/pip # python3-venv's own
     /usr/bin/python3 "$pip" --python "$1/bin/python" install --quiet --no-compile --no-index --no-deps "$wheels"/*.whl >&2 ||
         die "pip could not install these wheels; its message is above. \"Not a supported wheel\" means that they were built" \
             "for another processor or Python than this machine's $(/usr/bin/python3 --version)"
-    # what openwakeword alone asks for is left out on purpose (LEFT_OUT in _lib.sh)
-    missing=$(/usr/bin/python3 "$pip" --python "$1/bin/python" check | grep -v -e '^openwakeword .* not installed' -e '^No broken') || true
-    [ -z "$missing" ] ||
+    /usr/bin/python3 "$pip" --python "$1/bin/python" check >/dev/null ||
         die "the wheels in $wheels are not complete; build them anew: scripts/build-wheels $wheels"
 }
 
@@ -271,6 +271,7 @@ switch() {
     done
     link "$1" "$opt/current"
     link "$opt/current/bin/voicebox" "$program"
+    [ ! -d "$completions" ] || link "$opt/current/completion.bash" "$completions/voicebox"
     change sync
 }
 

@@ -32,6 +32,7 @@ TOP = (
     "voicebox.demo",
     "voicebox.bench",
     "voicebox.support",
+    "voicebox.doctor",
 )
 """The modules that put rooms together: they may import everything, and nobody imports them but each other."""
 
@@ -59,6 +60,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "voicebox.keepsakes": ("voicebox.services.base", "voicebox.statefile"),
     "voicebox.web": ("voicebox.services.base", "voicebox.redial", "voicebox.clock"),
     "voicebox.latency": ("voicebox.audio.base", "voicebox.box"),
+    "voicebox.recent": ("voicebox.box",),
     "voicebox.lastreply": ("voicebox.audio.base",),
     "voicebox.flatline": ("voicebox.audio.base",),
     "voicebox.lead": ("voicebox.audio.base",),
@@ -99,13 +101,14 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
 LIBRARIES = {
     "websockets": {"websocket.py", "simulator/server.py"},  # one for each end of the wire
     "soundfile": {"audio/decode.py", "simulator/zeebee.py"},  # one reads, one writes
+    "pyaudio": {"audio/streams.py", "audio/probe.py"},  # one works with the cards, one tries them
     "gpiozero": {"pins.py", "buttons.py", "lights/pwm.py", "lights/apa102.py", "lights/lamp.py", "demo/finger.py"},
 }
 """The files that may import a library; one that is not named here is imported in a single file."""
 
 ROOMS = {
     "pydantic": ("settings/", "services/", "wire/"),
-    "numpy": ("audio/", "wake/", "simulator/", "assets/", "demo/", "bench/", "uplink.py", "onnx.py"),
+    "numpy": ("audio/", "wake/", "simulator/", "assets/", "demo/", "bench/", "doctor/", "uplink.py", "onnx.py"),
 }
 """Libraries of values rather than of devices: the rooms that may import them."""
 

@@ -9,11 +9,19 @@ from typing import Any
 
 import pytest
 
-from voicebox import cli
+from voicebox import __version__, cli
 from voicebox.control import Action, Control
 from voicebox.errors import ConfigError
 
-STATUS = {"status": "muted", "fault": None, "connected": True, "muted": False, "rtt_ms": 1.5, "uplink": {"sent": 3}}
+STATUS = {
+    "version": "0.0.9",
+    "status": "muted",
+    "fault": None,
+    "connected": True,
+    "muted": False,
+    "rtt_ms": 1.5,
+    "uplink": {"sent": 3},
+}
 WAKE_PHRASE = {"model": "hey_jarvis", "threshold": 0.5, "patience": 1}
 
 
@@ -24,7 +32,7 @@ class Daemon:
         self.asked: list[dict[str, Any]] = []
         self.path = path
         self._loop = asyncio.new_event_loop()
-        noted: dict[str, Action] = dict.fromkeys(("say", "session.set", "mute", "unmute"), self._note)
+        noted: dict[str, Action] = dict.fromkeys(("say", "session.set", "mute", "unmute", "talk", "stop"), self._note)
         noted["volume"] = lambda request: {**self._note(request), "volume": 40, "control": "PCM"}
         noted["wake"] = lambda _: {"phrases": [WAKE_PHRASE], "days": 7, "floor": 0.2, "counts": {}}
         actions = {"status": self._status, **noted, "conversation.new": self._refuse}
@@ -88,17 +96,19 @@ def daemon(path: Path) -> Iterator[Daemon]:
         yield daemon
 
 
-def test_status_for_people(daemon: Daemon, capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["status"]) == 0
+def test_version_tells_both_where_they_differ(daemon: Daemon, capsys: pytest.CaptureFixture[str]) -> None:
+    del daemon
+    assert cli.main(["version"]) == 0
     assert capsys.readouterr().out.splitlines() == [
-        "status     muted",
-        "fault      -",
-        "connected  yes",
-        "muted      no",
-        "rtt_ms     1.5",
-        "uplink     sent 3",
+        f"voicebox {__version__}",
+        "running: 0.0.9 (sudo systemctl restart voicebox)",
     ]
-    assert daemon.asked == []
+
+
+def test_version_without_a_box(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    del path
+    assert cli.main(["version"]) == 0
+    assert capsys.readouterr().out == f"voicebox {__version__}\n"
 
 
 def test_status_for_programs(daemon: Daemon, capsys: pytest.CaptureFixture[str]) -> None:
@@ -113,8 +123,8 @@ def test_say(daemon: Daemon, capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr() == ("", "")
 
 
-@pytest.mark.parametrize("command", ["mute", "unmute"])
-def test_mute_and_unmute(daemon: Daemon, command: str) -> None:
+@pytest.mark.parametrize("command", ["mute", "unmute", "talk", "stop"])
+def test_requests_without_more(daemon: Daemon, command: str) -> None:
     assert cli.main([command]) == 0
     assert daemon.asked == [{"do": command}]
 

@@ -34,6 +34,7 @@ from voicebox.lead import LeadIn
 from voicebox.mute import Mute
 from voicebox.parts import Parts
 from voicebox.pumps import Surroundings
+from voicebox.recent import Recent
 from voicebox.reload import Load, Reloader
 from voicebox.session import Session
 from voicebox.settings import Settings
@@ -132,8 +133,9 @@ class App:
         stack.callback(self.sounds.close)
         self.last_reply = LastReply()
         self.flatline = Flatline(self.tell)
+        self.recent = Recent(loop.time)
         self.latency = Latency(loop.time, lambda: self.uplink.started_at)
-        self.box.observers += [self._follow, self._tell_systemd, self._warn, self._need_no_microphone]
+        self.box.observers += [self.recent.note, self._follow, self._tell_systemd, self._warn, self._need_no_microphone]
         self.diary = reports.open_diary(self, state / "conversations")
         self.mute = Mute(state / mute.FILE, self.box.dispatch)
         self.advice = reports.open_advice(self, state / "wake.json")

@@ -98,6 +98,10 @@ class Button:
         self._is = _Is.IGNORED if self._device.is_active else _Is.UP
         self._watch(POLL)
 
+    @property
+    def is_down(self) -> bool:
+        return bool(self._device.is_active)
+
     def close(self) -> None:
         """Give the pin back; no event comes after it. Safe to call twice."""
         if self._closed:

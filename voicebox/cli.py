@@ -6,10 +6,9 @@ import importlib
 import io
 import json
 import logging
-import os
 import re
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -61,24 +60,10 @@ def _parser() -> argparse.ArgumentParser:
     _add_settings(command, with_config)
     command("devices", _devices, "list the sound devices that audio.input and audio.output may name")
 
-    status = command("status", _status, "say what the running box is doing")
-    status.add_argument("--json", action="store_true", help="as one JSON object")
-    say = command("say", _say_in_writing, "say something to the service in writing, and hear its answer")
-    say.add_argument("text", help="what you would say")
-    session = command("session", _session_set, "change settings of the session that is open")
-    session.add_argument("action", choices=["set"])
-    session.add_argument(
-        "values", nargs="+", type=_key_and_value, metavar="KEY=VALUE", help="VALUE as JSON, or else as plain text"
-    )
-    volume = command("volume", _volume, "say how loud the box is, or make it louder or softer; also through restarts")
-    volume.add_argument("level", nargs="?", type=_level, metavar="N", help="0 to 100, or by how much: +N, -N")
-    command("mute", _mute, "close the microphone, until it is unmuted; also through restarts")
-    command("unmute", _mute, "open the microphone again")
-    conversation = command("conversation", _conversation_new, "begin a new conversation with the next thing said")
-    conversation.add_argument("action", choices=["new"])
-    command("watch", _watch, "print what happens, one JSON object per line, until Ctrl-C")
+    _add_running(command)
     _add_hearing(command, with_config)
     _add_light(command)
+    _add_doctor(command, with_config)
 
     demo = command("demo", _demo, "hold a conversation with the simulator and measure it; needs no sound card")
     demo.add_argument("--json", action="store_true", help="end with one JSON object on standard output")
@@ -113,6 +98,50 @@ def _parser() -> argparse.ArgumentParser:
     simulate.add_argument("--list-faults", action="store_true", help="list the faults there are")
     simulate.add_argument("--record", type=Path, metavar="DIR", help="save what is received")
     return parser
+
+
+def _add_running(command: Callable[..., argparse.ArgumentParser]) -> None:
+    """Commands that ask the running box."""
+    status = command(
+        "status", _later("status.show"), "say whether the box is well, what it does, and what happened last"
+    )
+    status.add_argument("--json", action="store_true", help="as one JSON object")
+    command("talk", _later("running.plainly"), "begin to listen, or interrupt: as a tap of the button")
+    command("stop", _later("running.plainly"), "end the conversation, and be silent")
+    say = command("say", _later("running.say"), "say something to the service in writing, and hear its answer")
+    say.add_argument("text", help="what you would say")
+    session = command("session", _later("running.set_session"), "change settings of the session that is open")
+    session.add_argument("action", choices=["set"])
+    session.add_argument(
+        "values", nargs="+", type=_key_and_value, metavar="KEY=VALUE", help="VALUE as JSON, or else as plain text"
+    )
+    text = "say how loud the box is, or make it louder or softer; also through restarts"
+    volume = command("volume", _later("running.volume"), text)
+    volume.add_argument("level", nargs="?", type=_level, metavar="N", help="0 to 100, or by how much: +N, -N")
+    command("mute", _later("running.plainly"), "close the microphone, until it is unmuted; also through restarts")
+    command("unmute", _later("running.plainly"), "open the microphone again")
+    text = "begin a new conversation with the next thing said"
+    conversation = command("conversation", _later("running.new_conversation"), text)
+    conversation.add_argument("action", choices=["new"])
+    command("watch", _later("running.watch"), "print what happens, one JSON object per line, until Ctrl-C")
+    button = command("button", _later("running.button_test"), "say what presses of the running box's button do")
+    button.add_argument("action", choices=["test"])
+    button.add_argument("--seconds", type=float, default=30.0, help="for how long (default 30)")
+    completion = command("completion", _completion, "print what makes a shell complete voicebox's commands")
+    completion.add_argument("shell", choices=["bash", "zsh"])
+    command("version", _version, "say which voicebox this is, and which one is running")
+
+
+def _add_doctor(
+    command: Callable[..., argparse.ArgumentParser], with_config: Callable[[argparse.ArgumentParser], None]
+) -> None:
+    text = "look at everything a box needs, and name the cure of what is wrong; takes two minutes at most, and yours"
+    doctor = command("doctor", _later("doctor.examine"), text)
+    doctor.add_argument(
+        "--yes", action="store_true", help="ask nobody; stops the service for the sound, and starts it again"
+    )
+    doctor.add_argument("--json", action="store_true", help="one JSON object; asks nobody")
+    with_config(doctor)
 
 
 def _add_bench(
@@ -310,42 +339,6 @@ def _simulate(options: argparse.Namespace) -> int:
     return 0
 
 
-# --- talking to the running box -------------------------------------------------------------------------------------
-
-
-def _ask(request: Mapping[str, Any]) -> dict[str, Any]:
-    from voicebox import control  # noqa: PLC0415
-
-    return asyncio.run(control.ask(control.find_socket(os.environ), request))
-
-
-def _status(options: argparse.Namespace) -> None:
-    answer = _ask({"do": "status"})
-    del answer["ok"]
-    if options.json:
-        _say(json.dumps(answer, ensure_ascii=False))
-        return
-    width = max(map(len, answer))
-    for name, value in answer.items():
-        _say(f"{name:{width}}  {_plain(value)}")
-
-
-def _plain(value: object) -> str:
-    if isinstance(value, dict):
-        return ", ".join(f"{name} {_plain(inner)}" for name, inner in value.items())
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return "-" if value is None else str(value)
-
-
-def _say_in_writing(options: argparse.Namespace) -> None:
-    _ask({"do": "say", "text": options.text})
-
-
-def _session_set(options: argparse.Namespace) -> None:
-    _ask({"do": "session.set", "settings": dict(options.values)})
-
-
 def _key_and_value(text: str) -> tuple[str, Any]:
     key, equals, value = text.partition("=")
     if not key or not equals:
@@ -362,25 +355,16 @@ def _level(text: str) -> dict[str, int]:
     return {"by" if text[0] in "+-" else "level": int(text)}
 
 
-def _volume(options: argparse.Namespace) -> None:
-    answer = _ask({"do": "volume", **(options.level or {})})
-    _say(f"{answer['volume']} ({answer['control']})")
+def _completion(options: argparse.Namespace) -> None:
+    import shtab  # noqa: PLC0415  # when a box is installed, and never again
+
+    _say(shtab.complete(_parser(), options.shell))
 
 
-def _mute(options: argparse.Namespace) -> None:
-    _ask({"do": options.name})
+def _version(_options: argparse.Namespace) -> None:
+    from voicebox.commands import running  # noqa: PLC0415
 
-
-def _conversation_new(_options: argparse.Namespace) -> None:
-    _ask({"do": "conversation.new"})
-
-
-def _watch(_options: argparse.Namespace) -> None:
-    asyncio.run(_print_news())
-
-
-async def _print_news() -> None:
-    from voicebox import control  # noqa: PLC0415
-
-    async for line in control.follow(control.find_socket(os.environ)):
-        print(line, flush=True)  # whoever reads it wants it now
+    _say(f"voicebox {__version__}")
+    answer = running.ask({"do": "status"})
+    if answer is not None and answer["version"] != __version__:
+        _say(f"running: {answer['version']} (sudo systemctl restart voicebox)")

@@ -122,6 +122,15 @@ def volume(settings: Settings, path: Path, backend: Backend) -> Volume:
 
 def light(settings: Settings, loop: asyncio.AbstractEventLoop) -> Light:
     """The light; none at all where it cannot be had."""
+    try:
+        return light_of(settings, loop)
+    except DeviceError as error:
+        _log.warning("the box works on without its light: %s", error)
+        return open_light("none", LightOptions(), loop)
+
+
+def light_of(settings: Settings, loop: asyncio.AbstractEventLoop) -> Light:
+    """The light. Raises DeviceError where it cannot be had."""
     wanted = settings.lights
     options = LightOptions(
         led=wanted.led,
@@ -131,11 +140,7 @@ def light(settings: Settings, loop: asyncio.AbstractEventLoop) -> Light:
         dimmer=Dimmer(wanted.brightness, _night(wanted.night)),
         tells_sending=wanted.privacy is True,
     )
-    try:
-        return open_light(wanted.backend, options, loop)
-    except DeviceError as error:
-        _log.warning("the box works on without its light: %s", error)
-        return open_light("none", options, loop)
+    return open_light(wanted.backend, options, loop)
 
 
 def privacy_lamp(settings: Settings, light: Light) -> Lamp:

@@ -104,6 +104,8 @@ def _status(app: "App", _request: Request) -> Answer:
         "lead_ms": round(app.playback.lead * 1000),
         "underruns": app.backend.speaker.underruns,
         "echo": _echo(app),
+        "up_s": round(app.recent.age),
+        "recent": app.recent.told(),
     }
 
 
