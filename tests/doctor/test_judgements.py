@@ -126,7 +126,7 @@ def test_a_card_that_takes_nothing_is_held_by_somebody() -> None:
 def test_short_periods_that_fail_are_told(late: dict[float, tuple[int, int]]) -> None:
     found = judged(Found("Mic", "Mic", 1, (16_000,), late))
     assert marks(found) == ["ok", "note"]
-    assert "10 ms 0 of 50 late" in found[1].text
+    assert "10 ms (0 of 50 late)" in found[1].text
 
 
 def test_a_missing_card_names_those_there_are() -> None:
@@ -184,7 +184,11 @@ def test_clipping_is_seen() -> None:
     ],
 )
 def test_the_quiet_room(quiet: Samples, expected: str) -> None:
-    assert sound.judge_quiet(quiet).mark == expected
+    assert sound.judge_quiet(quiet, works=False).mark == expected
+
+
+def test_silence_of_a_microphone_that_hears_is_no_fault() -> None:
+    assert sound.judge_quiet(np.zeros(24_000, np.int16), works=True).mark == "ok"
 
 
 LOW = Returned(0.04, -40.0, -70.0, clipped=False)

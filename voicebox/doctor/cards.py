@@ -65,7 +65,7 @@ def _periods(what: str, found: Found) -> Iterator[Finding]:
         return
     good = [period for period, (late, calls) in found.late.items() if calls and late <= calls * ENOUGH]
     told = ", ".join(
-        f"{period * 1000:g} ms {'refused' if not calls else f'{late} of {calls} late'}"
+        f"{period * 1000:g} ms ({f'{late} of {calls} late' if calls else 'refused'})"
         for period, (late, calls) in found.late.items()
     )
     first = next(iter(found.late))

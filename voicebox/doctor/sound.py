@@ -107,13 +107,13 @@ async def _listen(case: Case, backend: Backend, ear: _Ear) -> AsyncIterator[Find
     case.owner.told("Please be quiet for two seconds; then you will hear a rising tone.")
     await ear.until(round(QUIET * CAPTURE_RATE))
     quiet = ear.since(0)[CAPTURE_RATE // 2 :]  # without the card's own awakening
-    yield judge_quiet(quiet)
     begin, underruns, gaps = ear.samples, backend.speaker.underruns, ear.gaps
     backend.speaker.play(1, to_bytes(acoustics.sweep()))
     backend.speaker.finish(1)
     await ear.until(begin + round((acoustics.SECONDS + TAIL) * CAPTURE_RATE))
     heard = await case.owner.asked("Did you hear the rising tone?")
     came = await asyncio.to_thread(acoustics.returned, quiet, ear.since(begin))
+    yield judge_quiet(quiet, works=came.delay is not None)
     for finding in judge_echo(came, heard=heard, cancels=bool(case.settings and case.settings.audio.echo_cancellation)):
         yield finding
     yield judge_flow(backend.speaker.underruns - underruns, ear.gaps - gaps)
@@ -125,8 +125,11 @@ async def _listen(case: Case, backend: Backend, ear: _Ear) -> AsyncIterator[Find
         yield finding
 
 
-def judge_quiet(quiet: Samples) -> Finding:
+def judge_quiet(quiet: Samples, *, works: bool) -> Finding:
+    """``works``: the tone came back, so the microphone hears."""
     if acoustics.is_constant(quiet):
+        if works:
+            return well("the quiet room is digital silence: something removes its noise, or it is no real microphone")
         return wrong(
             "the microphone delivers only one value: it is muted in the mixer, or its cable is broken",
             "alsamixer (F4: capture, space switches it on), then: sudo alsactl store",
