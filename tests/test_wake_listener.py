@@ -38,6 +38,7 @@ class Listening:
         self.hops: list[NDArray[np.int16] | str] = []
         self.playing: list[bool] = []
         self._detect = detect
+        self.glances: Callable[[int], bool] = lambda _: False
         self.ring = Ring()
         self.listener = WakeListener(self, self.events.append, executor or InlineExecutor(), self.ring, own_voice)
         self.position = 0
@@ -46,6 +47,12 @@ class Listening:
         self.playing.append(playing)
         self.hops.append(samples)
         return [Detection("test", 0.9)] if self._detect(int(samples[0])) else []
+
+    def glance(self, samples: NDArray[np.int16]) -> bool:
+        quiet = self.glances(int(samples[0]))
+        if quiet:
+            self.hops.append(samples)
+        return quiet
 
     def hears(self, samples: NDArray[np.int16]) -> dict[str, float]:
         return {"test": float(np.abs(samples).max()) / 32768}
@@ -111,6 +118,30 @@ def test_a_detection_says_where_its_last_sample_was() -> None:
         return engine.events
 
     assert run_virtual(main()) == [WakeDetected("test", 0.9, 3 * HOP)]
+
+
+def test_hops_that_need_a_glance_only_change_no_thread() -> None:
+    """In their order with the others, which do."""
+
+    async def main() -> Listening:
+        class Counting(InlineExecutor):
+            jobs = 0
+
+            def submit(self, *args: Any, **kwargs: Any) -> Any:
+                self.jobs += 1
+                return super().submit(*args, **kwargs)
+
+        executor = Counting()
+        engine = Listening(executor, detect=lambda first: first == 3 * HOP)
+        engine.glances = lambda first: first != 3 * HOP
+        engine.hear(40)
+        await engine.work()
+        assert executor.jobs == 1
+        return engine
+
+    engine = run_virtual(main())
+    assert heard(engine.hops) == [(0, 10 * HOP)]
+    assert engine.events == [WakeDetected("test", 0.9, 4 * HOP)]
 
 
 @pytest.mark.parametrize(("said", "wakes"), [(None, True), (0, True), (1_600, True), (9_000, False)])

@@ -69,8 +69,10 @@ class Ring:
 
     def read(self, start: int, count: int) -> NDArray[np.int16]:
         """``count`` samples from ``start``, which must lie within the ring."""
-        index = (start + np.arange(count)) % len(self._samples)
-        return self._samples[index]
+        index = start % len(self._samples)
+        if index + count <= len(self._samples):
+            return self._samples[index : index + count].copy()
+        return np.concatenate((self._samples[index:], self._samples[: index + count - len(self._samples)]))
 
 
 @dataclass(slots=True)
@@ -262,9 +264,11 @@ class WakeListener:
             if self._reset:
                 self._reset = False
                 self._detector.reset()
-            self._busy_since = loop.time()
-            detections = await loop.run_in_executor(self._executor, self._heard, samples, position)
-            self._busy_since = None
+            detections: list[Detection] = []
+            if not self._detector.glance(samples):  # a quiet room is not worth two changes of thread
+                self._busy_since = loop.time()
+                detections = await loop.run_in_executor(self._executor, self._heard, samples, position)
+                self._busy_since = None
             if self.scored:
                 self._tell(self._detector.scores)
             for detection in detections:

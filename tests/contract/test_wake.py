@@ -60,6 +60,18 @@ def test_while_the_box_plays_something_other_demands_hold(name: str) -> None:
         assert len([d for hop in hops(*pieces) for d in detector.process(hop, playing=playing)]) == heard
 
 
+def test_a_glance_takes_a_hop_or_leaves_it(name: str) -> None:
+    """With or without it, the same is detected, and at the same hop."""
+    glancing, plain = make(name, JARVIS), make(name, JARVIS)
+    taken = []
+    for hop in hops(silence(14), speech("wake"), silence(1)):
+        taken.append(glancing.glance(hop))
+        detected = [] if taken[-1] else glancing.process(hop)
+        assert detected == plain.process(hop)
+        assert glancing.scores == plain.scores
+    assert not any(taken[:25]), "it knew nothing yet"
+
+
 def test_a_stretch_of_sound_is_judged_by_itself_and_the_stream_goes_on_undisturbed(name: str) -> None:
     detector, undisturbed = make(name, JARVIS), make(name, JARVIS)
     spoken = np.concatenate(list(hops(silence(3), speech("wake"), silence(1))))

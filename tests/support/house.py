@@ -55,6 +55,10 @@ class Ear:
         heard, self.cue = self.cue, False
         return [Detection("hey_jarvis", 0.9)] if heard else []
 
+    def glance(self, samples: NDArray[np.int16]) -> bool:
+        del samples
+        return False
+
     def hears(self, samples: NDArray[np.int16]) -> dict[str, float]:
         del samples
         return {}

@@ -46,6 +46,10 @@ class Ear:
         heard, self.cue = self.cue, False
         return [Detection("cue", 1.0)] if heard else []
 
+    def glance(self, samples: NDArray[np.int16]) -> bool:
+        del samples
+        return False
+
     def hears(self, samples: NDArray[np.int16]) -> dict[str, float]:
         del samples
         return {}

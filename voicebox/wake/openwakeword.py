@@ -67,20 +67,32 @@ class OpenWakeWord:
         self._share = (longest + SEEN + 1) // 2  # hops taken at a time
         self._behind = 0  # hops the features have not taken
         self._due = 0  # hops that were not scored yet, though they have to be
+        self._looked = False  # a glance at the next hop was not enough
 
     def process(self, samples: NDArray[np.int16], *, playing: bool = False) -> list[Detection]:
         if samples.shape != (HOP,) or samples.dtype != np.int16:
             raise ValueError(f"a hop is {HOP} int16 samples, not {samples.dtype} of shape {samples.shape}")
-        self._heard.append(samples.copy())
-        self._behind += 1
-        if not self._gate.opens(samples):
-            self._due = 0
-            for listener in self._listeners:
-                listener.rest()
+        if self.glance(samples):
             return []
+        self._looked = False
+        self._take(samples)
         self._due += 1
         self._catch_up()
         return [] if self._behind else self._scored(playing=playing)
+
+    def glance(self, samples: NDArray[np.int16]) -> bool:
+        if self._looked or self._gate.opens(samples):
+            self._looked = True
+            return False
+        self._take(samples)
+        self._due = 0
+        for listener in self._listeners:
+            listener.rest()
+        return True
+
+    def _take(self, samples: NDArray[np.int16]) -> None:
+        self._heard.append(samples.copy())
+        self._behind += 1
 
     def _catch_up(self) -> None:
         """What was left out while nothing happened is taken in two turns, so that none takes long. No score is later
@@ -120,6 +132,7 @@ class OpenWakeWord:
         self._gate.reset()
         self._heard.clear()
         self._behind = self._due = 0
+        self._looked = False
         for listener in self._listeners:
             listener.reset()
 
