@@ -1,6 +1,8 @@
 """The documents: short where they promise to be, complete, and their links lead somewhere."""
 
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -64,6 +66,12 @@ def test_the_readme_leads_to_every_document() -> None:
     """Directly, or over architecture.md."""
     pages = text(ROOT / "README.md") + text(ROOT / "docs/architecture.md")
     assert {path.name for path in (ROOT / "docs").glob("*.md") if path.name not in pages} == set()
+
+
+@pytest.mark.parametrize("script", ["services-doc", "settings-doc", "state-diagram"])
+def test_what_is_made_from_the_code_is_current(script: str) -> None:
+    done = subprocess.run([sys.executable, ROOT / "scripts" / script, "--check"], capture_output=True, check=False)
+    assert done.returncode == 0, f"run scripts/{script}"
 
 
 def test_the_models_licence_is_named_where_a_wake_word_is_chosen() -> None:
