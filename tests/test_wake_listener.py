@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pytest
@@ -16,6 +16,8 @@ from voicebox.core.events import Event, WakeDetected
 from voicebox.uplink import JUDGED, MAX_LAG, STUCK_AFTER, Ring, WakeListener, silence
 from voicebox.virtualtime import InlineExecutor, run_virtual
 from voicebox.wake.base import HOP, Detection
+
+T = TypeVar("T")
 
 CODE = 32_749
 """Sample value = position mod this prime."""
@@ -127,9 +129,9 @@ def test_hops_that_need_a_glance_only_change_no_thread() -> None:
         class Counting(InlineExecutor):
             jobs = 0
 
-            def submit(self, *args: Any, **kwargs: Any) -> Any:
+            def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
                 self.jobs += 1
-                return super().submit(*args, **kwargs)
+                return super().submit(fn, *args, **kwargs)
 
         executor = Counting()
         engine = Listening(executor, detect=lambda first: first == 3 * HOP)
