@@ -18,7 +18,7 @@ from urwid.display.raw import Screen
 from voicebox import control
 from voicebox.commands.dashboard import Dashboard, Line
 from voicebox.commands.plot import fancy
-from voicebox.errors import DeviceError, VoiceboxError
+from voicebox.errors import VoiceboxError
 
 METERS = 10
 """Readings a second."""
@@ -105,10 +105,9 @@ async def _state(path: Path, board: Dashboard, draw: Callable[[], None]) -> None
     phrases: list[dict[str, Any]] = []
     while True:
         try:
-            if not phrases:
-                phrases = (await control.ask(path, {"do": "wake"})).get("phrases", [])
             board.status(await control.ask(path, {"do": "status"}), phrases)
-        except DeviceError:
+            phrases = phrases or (await control.ask(path, {"do": "wake"}))["phrases"]
+        except VoiceboxError:
             phrases = []  # it may come back with others
         draw()
         await asyncio.sleep(ASK_EVERY)
