@@ -102,6 +102,15 @@ def test_edit_asks_at_a_terminal_and_lets_one_mend_it(file: Path) -> None:
     assert file.read_text().endswith("#mended\n")
 
 
+@pytest.mark.parametrize("command", [("set", "wake.preroll_ms", "900"), ("edit",)])
+def test_what_cannot_be_written_is_said_of_the_file_itself(command: tuple[str, ...], file: Path) -> None:
+    """As on a disk that is full; there is a directory where the copy belongs."""
+    for name in ("draft", "trial"):
+        (file.parent / f".voicebox.{name}.toml").mkdir()
+    done = run(file, "config", *command, EDITOR="true")
+    assert (done.returncode, done.stderr) == (1, f"voicebox: {file} was not changed: Is a directory\n")
+
+
 def test_while_somebody_edits_nobody_else_changes_the_file(file: Path) -> None:
     """The editor itself tries to."""
     other = f'"{sys.executable}" -m voicebox config set wake.preroll_ms 900 --config "{file}" 2> "{file.parent}/said"'

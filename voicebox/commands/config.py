@@ -56,7 +56,7 @@ def edit_file(options: argparse.Namespace) -> int:
 def _drafted(file: Path, before: str) -> str | None:
     """What the owner made of a copy; None if they gave up."""
     draft = file.with_name(f".{file.stem}.draft{file.suffix}")
-    edit.write(draft, before)
+    edit.write(draft, before, copy_of=file)
     try:
         return _edited(draft, file)
     finally:
@@ -103,7 +103,7 @@ def _run_editor(draft: Path) -> None:
 def _problems(file: Path, content: str, mentioning: str = "") -> list[str]:
     """What would be wrong with ``content`` in place of the file. ``mentioning``: of this key only, or of all of it."""
     trial = file.with_name(f".{file.stem}.trial{file.suffix}")
-    edit.write(trial, content)
+    edit.write(trial, content, copy_of=file)
     try:
         settings.load(trial)
     except ConfigError as error:

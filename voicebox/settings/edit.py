@@ -106,9 +106,11 @@ def alone(file: Path) -> Iterator[None]:
         os.close(folder)
 
 
-def write(file: Path, content: str) -> None:
-    """Replace the file whole or not at all, with the owner and mode it had. Raises VoiceboxError that says why not."""
+def write(file: Path, content: str, *, copy_of: Path | None = None) -> None:
+    """Replace the file whole or not at all, with the owner and mode it had. Raises VoiceboxError that says why not, and
+    names the file that it is a copy of."""
     file = file.resolve()  # a link stays a link
+    named = copy_of or file
     temporary = file.with_name(f".{file.name}.{os.getpid()}.new")
     try:
         status = file.stat() if file.exists() else None
@@ -123,9 +125,9 @@ def write(file: Path, content: str) -> None:
             os.fsync(handle)
         temporary.replace(file)
     except PermissionError:
-        raise VoiceboxError(f"{file}: you may not change it; use sudo") from None
+        raise VoiceboxError(f"{named}: you may not change it; use sudo") from None
     except OSError as error:
-        raise VoiceboxError(f"{file} was not changed: {error.strerror}") from None
+        raise VoiceboxError(f"{named} was not changed: {error.strerror}") from None
     finally:
         with suppress(OSError):
             temporary.unlink()
