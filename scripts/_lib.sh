@@ -12,6 +12,8 @@ MORE_PACKAGES=(ca-certificates libspeexdsp1 alsa-utils)
 compgen -G '/usr/lib/*/libmpg123.so.0' >/dev/null || MORE_PACKAGES+=(libmpg123-0)
 # PyAudio and systemd-python are built here: they come without wheels.
 BUILD_PACKAGES=(python3 python3-venv python3-dev gcc libc6-dev pkg-config portaudio19-dev libsystemd-dev)
+# What openwakeword asks for, and a box never loads: it only reads that package's files. 200 MB.
+LEFT_OUT=(scipy scikit_learn joblib threadpoolctl narwhals cloudpickle tqdm)
 # Sound devices without a sound card, voices to listen to, and what the checks run.
 TEST_PACKAGES=(pulseaudio pulseaudio-utils libasound2-plugins espeak-ng flite sox systemd procps shellcheck mosquitto openssl)
 
@@ -109,7 +111,7 @@ set_up() {
             ;;
         test)
             need_packages "${BUILD_PACKAGES[@]}" "${MORE_PACKAGES[@]}" "${TEST_PACKAGES[@]}"
-            install_project demo,test .installed-test .installed-demo
+            install_project demo,bench,test .installed-test .installed-demo
             ;;
     esac
 }
@@ -123,7 +125,7 @@ tools=
 # build_wheels DIRECTORY [REQUIREMENT…]: the wheels of the project and of all it needs, and nothing else, for the Python
 # and processor of this machine. Those of the dependencies are kept until a pin or the Python changes.
 build_wheels() {
-    local directory=$1 python wanted arguments=()
+    local directory=$1 python wanted name arguments=()
     shift
     need_packages "${BUILD_PACKAGES[@]}"
     python=$(find_python)
@@ -132,7 +134,7 @@ build_wheels() {
         cat "$root/constraints.txt"
         "$python" -VV
         uname -m
-        echo "$*"
+        echo "$*" "${LEFT_OUT[@]}"
     } | sha256sum)
     mkdir -p "$directory"
     rm -rf "$directory"/.tools.* # of one that was interrupted
@@ -150,6 +152,7 @@ build_wheels() {
     TMPDIR=$tools PIP_CONSTRAINT=$root/constraints.txt PIP_BUILD_CONSTRAINT=$root/constraints.txt \
         "$tools/bin/python" -m pip wheel --quiet --use-pep517 --wheel-dir "$directory" "${arguments[@]}" "$root" "$@" >&2 ||
         die "pip could not build the wheels; its message is above. Is this machine online? Then run this again."
+    for name in "${LEFT_OUT[@]}"; do rm -f "$directory/$name"-*.whl; done
     rm -rf "$tools"
     tools=
     echo "$wanted" >"$directory/.built"

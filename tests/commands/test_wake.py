@@ -172,6 +172,20 @@ class Loudness(Ear):
         return super().process(samples, playing=playing)
 
 
+def test_who_may_not_look_for_the_box_is_not_told_that_there_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def forbidden(_path: Path) -> bool:
+        raise PermissionError
+
+    monkeypatch.setenv("VOICEBOX_CONTROL", str(tmp_path / "nothing"))
+    monkeypatch.setattr(Path, "exists", forbidden)
+    assert cli.main(["wake", "test", "--config", "/dev/null"]) == 69
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert str(tmp_path / "nothing") in said.err
+
+
 def test_a_microphone_that_cannot_be_had_is_said(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -34,3 +34,21 @@ def pulse() -> ModuleType | None:
     except ImportError:
         return None
     return pulse
+
+
+def daemon() -> ModuleType | None:
+    """``tests.support.daemon``: the daemon as a process of its own."""
+    try:
+        from tests.support import daemon  # noqa: PLC0415
+    except ImportError:
+        return None
+    return daemon
+
+
+def vendors() -> ModuleType | None:
+    """``tests.support.lira``: a simulated service in a thread."""
+    try:
+        from tests.support import lira  # noqa: PLC0415
+    except ImportError:
+        return None
+    return lira

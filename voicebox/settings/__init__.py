@@ -9,6 +9,7 @@ environment. Secrets are no settings: ``Settings.credentials`` reads them anew w
 
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from pydantic import BaseModel, ValidationError
@@ -83,7 +84,7 @@ def to_value(key: str, text: str, services: Services | None = None) -> tuple[tup
     if key not in keys:
         raise ConfigError(f"{key} is unknown{explain.nearest(key, list(keys))} (voicebox config show lists all)")
     path, is_text = keys[key]
-    return path, sources.to_value(text, is_text=is_text)
+    return path, sources.to_value(text, is_text=is_text())
 
 
 def _sections(services: Services | None) -> Services:
@@ -115,15 +116,15 @@ def _read(
     return settings, [*found, *checks.contradictions(settings)]
 
 
-def _variables(model: type[Settings]) -> dict[str, tuple[tuple[str, ...], bool]]:
+def _variables(model: type[Settings]) -> dict[str, tuple[tuple[str, ...], sources.IsText]]:
     """Environment variable -> (path, taken as text) for every key there is."""
-    found: dict[tuple[str, ...], bool] = {}
+    found: dict[tuple[str, ...], sources.IsText] = {}
     for name, field in model.model_fields.items():
         section = field.annotation
         if isinstance(section, type) and issubclass(section, BaseModel):
-            found |= {(name, key): explain.takes_text(section, key) for key in section.model_fields}
+            found |= {(name, key): partial(explain.takes_text, section, key) for key in section.model_fields}
         else:
-            found[(name,)] = explain.takes_text(model, name)
+            found[(name,)] = partial(explain.takes_text, model, name)
     return {sources.variable(path): (path, is_text) for path, is_text in found.items()}
 
 

@@ -1,7 +1,7 @@
 """Where settings come from: the file, its conf.d, the environment. Each is a layer of values that know their origin."""
 
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -142,7 +142,11 @@ def variable(path: toml.Path) -> str:
     return PREFIX + NESTING.join(str(part) for part in path).upper()
 
 
-def read_environment(environ: Mapping[str, str], keys: Mapping[str, tuple[toml.Path, bool]]) -> Layer:
+IsText = Callable[[], bool]
+"""Whether a setting takes text only. Asked where there is a value: finding out takes milliseconds on a PC."""
+
+
+def read_environment(environ: Mapping[str, str], keys: Mapping[str, tuple[toml.Path, IsText]]) -> Layer:
     """The layer of the environment. ``keys``: variable name -> (path, whether the value is taken as text unread)."""
     values: dict[str, Any] = {}
     origins: dict[toml.Path, str] = {}
@@ -152,7 +156,7 @@ def read_environment(environ: Mapping[str, str], keys: Mapping[str, tuple[toml.P
         section = values
         for part in path[:-1]:
             section = section.setdefault(str(part), {})
-        section[str(path[-1])] = to_value(environ[name], is_text=is_text)
+        section[str(path[-1])] = to_value(environ[name], is_text=is_text())
         origins |= {path[:n]: name for n in range(1, len(path) + 1)}
     return Layer(values, origins, "environment", is_file=False)
 

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from voicebox.errors import ConfigError
 from voicebox.onnx import Network, open_network, packaged
 from voicebox.wake._features import EMBEDDING, SEEN, Features, open_features
-from voicebox.wake._gate import Gate
+from voicebox.wake._gate import Gate, Open
 from voicebox.wake.base import HOP, Detection, Phrase
 
 _log = logging.getLogger(__name__)
@@ -57,12 +57,13 @@ class OpenWakeWord:
     names of its outputs; they share one refractory time.
     """
 
-    def __init__(self, phrases: Sequence[Phrase], refractory: float = 2.0) -> None:
-        """``refractory``: seconds of audio for which a phrase just detected is not detected again."""
+    def __init__(self, phrases: Sequence[Phrase], refractory: float = 2.0, *, lazy: bool = True) -> None:
+        """``refractory``: seconds of audio for which a phrase just detected is not detected again. ``lazy``: what
+        cannot be a phrase is not scored; otherwise everything is, to compare."""
         self._listeners = _listeners(phrases, math.ceil(refractory * 16_000 / HOP))
         longest = max(listener.window for listener in self._listeners)
         self._features = open_features(packaged(), longest + 1)
-        self._gate = Gate(longest + SEEN - 1)
+        self._gate = Gate(longest + SEEN - 1) if lazy else Open()
         self._heard: deque[NDArray[np.int16]] = deque(maxlen=longest + SEEN - 1)  # what a score depends on
         self._share = (longest + SEEN + 1) // 2  # hops taken at a time
         self._behind = 0  # hops the features have not taken

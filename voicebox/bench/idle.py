@@ -1,0 +1,79 @@
+"""What the whole daemon costs while nobody talks to it, beside bare inference of the wake word's networks."""
+
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+
+from voicebox.audio.base import CAPTURE_RATE
+from voicebox.bench import _process, _reference, _rig
+from voicebox.bench._figures import Figure, Options, at_most, stated
+from voicebox.bench.wake import noise
+from voicebox.wake.base import HOP
+
+_KNOWS_THE_ROOM = 14  # seconds
+_TURNS = 7
+_HOPS = CAPTURE_RATE / HOP  # in a second
+
+
+def run(options: Options) -> list[Figure]:
+    pulse = _rig.pulse()
+    if _rig.daemon() is None or pulse is None or not pulse.available():
+        options.left_out("the idle daemon", f"{_rig.WHY_NOT}; and PulseAudio")
+        return []
+    _process.pin()
+    seconds = options.times(6)
+    rooms = {
+        "unsteady noise, always scored": (_swinging(noise(_hops(seconds), -40, 1, 1)), 0.7),
+        "quiet room, -60 dBFS": (noise(_hops(seconds), -60, 1, 2), 0.25),
+    }
+    figures: list[Figure] = []
+    for name, (room, limit) in rooms.items():
+        with pulse.PulseServer() as server:
+            figures += _figures(name, server, room.reshape(-1), seconds, limit)
+    return figures
+
+
+def _hops(seconds: int) -> int:
+    return round((_KNOWS_THE_ROOM + _TURNS * (seconds + 1.5)) * _HOPS)
+
+
+def _swinging(sound: "np.typing.NDArray[np.int16]") -> "np.typing.NDArray[np.int16]":
+    """12 dB up and down every 1.6 s."""
+    swing = np.repeat(10.0 ** (np.array([0, -12]) / 20), 10)
+    swung: np.typing.NDArray[np.int16] = (sound * np.resize(swing, len(sound))[:, None]).astype(np.int16)
+    return swung
+
+
+def _figures(name: str, server: object, room: object, seconds: int, limit: float) -> list[Figure]:
+    bare, hop = _reference.bare(), noise(200, -40, 1, 3)
+    shares, wakeups, bares = list[float](), list[float](), list[float]()
+    with tempfile.TemporaryDirectory() as folder, _process.daemon(Path(folder), server.env) as box:  # type: ignore[attr-defined]  # of the tests
+        pid = box.process.pid
+        sounding = threading.Thread(target=server.say, args=(room,), daemon=True)  # type: ignore[attr-defined]  # of the tests
+        sounding.start()
+        time.sleep(_KNOWS_THE_ROOM)
+        for _ in range(_TURNS):
+            cpu, woken, began = _process.cpu(pid), _process.wakeups(pid), time.monotonic()
+            time.sleep(seconds)
+            took = time.monotonic() - began
+            shares.append((_process.cpu(pid) - cpu) / took)
+            wakeups.append((_process.wakeups(pid) - woken) / took)
+            bares.append(_bare(bare, hop))
+    used, yardstick = float(np.median(shares)), float(np.median(bares))
+    return [
+        at_most(f"{name}: daemon with echo canceller, of bare inference", used / yardstick, "x", limit),
+        stated(f"{name}: daemon, CPU of one core", used * 100, "%"),
+        stated(f"{name}: bare inference, CPU of one core", yardstick * 100, "%"),
+        stated(f"{name}: daemon wakes, all threads", float(np.median(wakeups)), "times/s"),
+    ]
+
+
+def _bare(score: _reference.Score, hops: "np.typing.NDArray[np.int16]") -> float:
+    """Its share of a core."""
+    began = time.process_time()
+    for hop in hops:
+        score(hop)
+    return (time.process_time() - began) / len(hops) * _HOPS
