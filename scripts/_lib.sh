@@ -102,7 +102,7 @@ install_project() {
     for stamp; do echo "$wanted" >"$venv/$stamp"; done
 }
 
-# set_up demo|test: what that needs, on the machine and in .venv
+# set_up demo|test|bench: what that needs, on the machine and in .venv
 set_up() {
     case $1 in
         demo)
@@ -112,6 +112,10 @@ set_up() {
         test)
             need_packages "${BUILD_PACKAGES[@]}" "${MORE_PACKAGES[@]}" "${TEST_PACKAGES[@]}"
             install_project demo,bench,test .installed-test .installed-demo
+            ;;
+        bench)
+            need_packages "${BUILD_PACKAGES[@]}" "${MORE_PACKAGES[@]}" "${TEST_PACKAGES[@]}"
+            install_project demo,bench,test .installed-bench .installed-test .installed-demo
             ;;
     esac
 }
