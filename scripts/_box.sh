@@ -87,6 +87,8 @@ check_paths() {
         [ -L "$path" ] || [ ! -e "$path" ] ||
             die "$path was not made by this script; take it away first: sudo mv $path ~/voicebox-before"
     done
+    [ ! -e /usr/lib/voicebox/bin/voicebox ] ||
+        die "the Debian package voicebox is installed, and two are one too many; settings stay: sudo apt-get remove voicebox"
     [ ! -e /etc/systemd/system/voicebox.service ] ||
         say "/etc/systemd/system/voicebox.service takes the place of the service installed here; remove it unless you want that"
 }

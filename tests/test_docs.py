@@ -12,7 +12,7 @@ from voicebox.lights import base as lights
 from voicebox.services import base as services
 
 ROOT = Path(__file__).parent.parent
-OURS = {"voicebox", "tests", "scripts", "docs", "config", "systemd", ".ci"}
+OURS = {"voicebox", "tests", "scripts", "docs", "config", "systemd", "debian", ".ci"}
 
 
 def tracked() -> Iterator[Path]:
