@@ -196,7 +196,7 @@ class Session:
         except Refused as answer:
             return self._refused(answer), str(answer)
         except CannotConnect as error:
-            return Verdict(retry=True, category=error.category), str(error)
+            return Verdict(retry=True, server_side=error.server_side, category=error.category), str(error)
         except Goodbye:
             return None
         self._pumps = Pumps(self._adapter, connection, self._uplink, self._around, self._report, self._limiter, dialled)

@@ -32,11 +32,13 @@ class Refused(Exception):  # noqa: N818  # an answer, not an error
 
 
 class CannotConnect(Exception):  # noqa: N818  # reads well where it is raised
-    """Nobody answered, or somebody else did; the text is for the owner."""
+    """Nobody answered, or somebody else did; the text is for the owner. ``server_side``: the server's machine was
+    reached and would not have us, as it happens to all boxes while a service is down."""
 
-    def __init__(self, why: str, category: Category = Category.NETWORK) -> None:
+    def __init__(self, why: str, category: Category = Category.NETWORK, *, server_side: bool = False) -> None:
         super().__init__(why)
         self.category = category
+        self.server_side = server_side
 
 
 class Connection(ClientConnection):
@@ -53,6 +55,10 @@ class _Connect(connect):
 
     def process_redirect(self, exc: Exception) -> Exception:
         return exc
+
+
+def _turned_away(error: Exception) -> bool:
+    return isinstance(error, ConnectionRefusedError | ConnectionResetError)
 
 
 async def dial(target: Dial, *, max_size: int, timeout: float, close_timeout: float) -> Connection:  # noqa: ASYNC109  # the library's own
@@ -74,7 +80,7 @@ async def dial(target: Dial, *, max_size: int, timeout: float, close_timeout: fl
         raise Refused(error.response.status_code, dict(error.response.headers.raw_items())) from None
     except (OSError, WebSocketException, ValueError, ImportError) as error:  # ImportError: a SOCKS proxy is set
         category = Category.CLOCK if clock.to_blame(error) else Category.NETWORK
-        raise CannotConnect(explain(error), category) from None
+        raise CannotConnect(explain(error), category, server_side=_turned_away(error)) from None
     assert isinstance(connection, Connection)  # noqa: S101  # for the type checker
     with suppress(OSError):  # it has broken already: the first read will say so
         raw = connection.transport.get_extra_info("socket")

@@ -70,12 +70,12 @@ def test_com_04_a_dead_server_is_dialled_ever_more_rarely() -> None:
     async def main() -> list[float]:
         async with running(Line(NOWHERE, dice=lambda: 0.5)) as line:
             line.session.open()
-            await line.until(SessionLost, 8, within=400)
+            await line.until(SessionLost, 8, within=600)
             return dialled_at(line)
 
     times = run_virtual(main())
     gaps = [round(b - a, 3) for a, b in pairwise(times)]
-    assert gaps == [1, 2, 4, 8, 16, 30, 30]
+    assert gaps == [30, 40, 70, 70, 70, 70, 70]  # spread: many boxes are refused at once
 
 
 def test_someone_waking_the_box_jumps_the_queue_once_per_5_s() -> None:

@@ -87,7 +87,7 @@ def test_lira_04_the_token_is_read_anew_before_every_dial() -> None:
     async def main() -> tuple[int, int]:
         async with running(Line("ws://127.0.0.1:1/ws")) as line:
             line.session.open()
-            await line.until(SessionLost, 5)
+            await line.until(SessionLost, 5, within=600)
             return line.credentials_read, len(line.of(SessionLost))
 
     read, dials = run_virtual(main())
