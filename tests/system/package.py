@@ -179,6 +179,8 @@ class Check:
         self._check("a disabled service stays as it is", good, f"{seen}, {words(done)}")
         run("systemctl", "enable", "--now", UNIT)
         self._running("and can be enabled again", NEXT)
+        path = run("systemctl", "is-active", "voicebox-shutdown.path").stdout.strip()
+        self._check("the button's shutdown was not disabled", path == "active", path)
 
     def remove(self) -> None:
         done = apt("remove", "voicebox")
