@@ -25,7 +25,7 @@ LOUDEST = 6
 """The journal's priority "info": with log.level = "debug" what is said stands below it."""
 OF_THE_STATUS = (
     *("version", "service", "phase", "link", "muted", "fault", "connected", "connect_ms", "rtt_ms", "latency_ms"),
-    *("minutes_today", "minutes_left", "uplink", "volume", "lead_ms", "underruns", "echo"),
+    *("minutes_today", "minutes_left", "uplink", "volume", "lead_ms", "underruns", "echo", "up_s"),
 )
 BUILT_IN = {"hey_jarvis", "alexa", "hey_mycroft", "default", "auto", "software", ""}
 """Text that may stand in settings because it is the program's."""
