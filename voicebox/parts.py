@@ -178,7 +178,13 @@ def backend(settings: Settings) -> Backend:
         rests=playback.keep_awake == "off",
         dither=playback.keep_awake == "dither",
     )
-    return PortAudioBackend(audio.input, audio.output, input_channel=audio.input_channel, amplifier=amplifier)
+    return PortAudioBackend(
+        audio.input,
+        audio.output,
+        input_channel=audio.input_channel,
+        period=audio.period_ms / 1000,
+        amplifier=amplifier,
+    )
 
 
 def sounds(settings: Settings, speaker: Speaker, loop: asyncio.AbstractEventLoop) -> Sounds:

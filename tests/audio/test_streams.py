@@ -100,6 +100,12 @@ def test_the_channel_of_the_settings_reaches_the_card(written: str, channel: int
     assert backend._mic._channel == channel
 
 
+@pytest.mark.parametrize(("written", "frames"), [({}, 120), ({"VOICEBOX_AUDIO__PERIOD_MS": "20"}, 480)])
+def test_the_period_of_the_settings_is_what_the_speaker_asks_for(written: dict[str, str], frames: int) -> None:
+    backend: Any = parts.backend(settings.load(NO_FILE, written))
+    assert backend._spk.frames() == frames
+
+
 def test_check_tells_of_names_that_no_card_has_for_good() -> None:
     wrong = settings.load(NO_FILE, {"VOICEBOX_AUDIO__INPUT": "hw:1", "VOICEBOX_AUDIO__OUTPUT": "2"})
     told = [problem for check in parts.CHECKS for problem in check(wrong)]

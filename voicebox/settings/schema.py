@@ -55,6 +55,7 @@ class Audio(Section):
     high_pass: StrictBool = False
     noise_suppression: StrictBool = False
     gain_control: StrictBool = False
+    period_ms: Integer = Field(default=5, ge=5, le=50)
     wav_input: Annotated[Path | None, Off] = None
     wav_output: Annotated[Path | None, Off] = None
 
