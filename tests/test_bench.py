@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
@@ -142,6 +143,25 @@ def test_tables_are_put_where_they_belong(tmp_path: Path, capsys: pytest.Capture
     assert " cores, " in machine
     run("two", into=page, two=[GOOD])  # again, and the old table is gone
     assert len(page.read_text().splitlines()) == len(text.splitlines()) - 1
+    capsys.readouterr()
+
+
+def test_what_compares_is_drawn_beside_the_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    page = tmp_path / "page.md"
+    page.write_text(PAGE)
+    compared = [
+        bench.at_most("ours & <theirs>", 0.3, "x", 0.5),
+        bench.at_most("slow", 2, "x", 0.5),
+        bench.stated("other", 4, "x"),
+    ]
+    run("one", into=page, one=[GOOD, *compared])
+    run("two", into=page, two=[GOOD, compared[0]])
+    assert page.read_text().count("(bench-one.svg)") == 1
+    assert [path.name for path in sorted(tmp_path.glob("*.svg"))] == ["bench-one.svg"], "one bar compares nothing"
+    root = ElementTree.parse(tmp_path / "bench-one.svg").getroot()  # noqa: S314  # we have just written it
+    drawn = [(bar.get("fill"), int(bar.get("width", ""))) for bar in root.findall("{*}rect")[1:]]
+    assert drawn == [("#3a7d44", 27), ("#b3261e", 180), ("#8a8a8a", 360)]
+    assert "ours & <theirs>" in [text.text for text in root.findall("{*}text")]
     capsys.readouterr()
 
 

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from voicebox.bench._figures import Figure
+from voicebox.bench._plot import bars, comparisons
 from voicebox.errors import ConfigError
 
 _PART = "(<!-- bench: {} -->\n).*?(<!-- /bench -->)"
@@ -23,10 +24,21 @@ def update(file: Path, results: Mapping[str, list[Figure]]) -> None:
             if len(parts) != 4:
                 raise ConfigError(f"{file}: there must be one <!-- bench: {name} --> with <!-- /bench --> after it")
             before, begin, end, after = parts
-            text = f"{before}{begin}{_table(figures)}\n\n{_machine()}\n{end}{after}"
+            picture = _picture(file, name, figures)
+            text = f"{before}{begin}{_table(figures)}\n\n{picture}{_machine()}\n{end}{after}"
         file.write_text(text, encoding="utf-8")
     except OSError as error:
         raise ConfigError(f"{file}: {error.strerror}") from error
+
+
+def _picture(file: Path, name: str, figures: list[Figure]) -> str:
+    """Beside the file, where there is something to compare; what to write into it."""
+    compared = comparisons(figures)
+    if len(compared) < 2:
+        return ""
+    picture = file.with_name(f"bench-{name}.svg")
+    picture.write_text(bars(compared), encoding="utf-8")
+    return f"![{name}: the same as bars; the yardstick is 1, targets are marked]({picture.name})\n\n"
 
 
 def _table(figures: list[Figure]) -> str:

@@ -1,0 +1,52 @@
+"""Figures that compare with something, as bars beside it, in SVG: a picture of one measure, 1 being the yardstick."""
+
+from collections.abc import Sequence
+from html import escape
+
+from voicebox.bench._figures import Figure
+
+_ROW, _TEXT, _WIDTH = 26, 460, 360  # pixels
+_GREEN, _RED, _GREY = "#3a7d44", "#b3261e", "#8a8a8a"
+
+
+def comparisons(figures: Sequence[Figure]) -> list[Figure]:
+    """Those that say how many times something."""
+    return [figure for figure in figures if figure.unit == "x"]
+
+
+def bars(figures: Sequence[Figure]) -> str:
+    """Grey: only stated; green and red: within and beyond their target, which is a line."""
+    longest = max(1.0, *(figure.value for figure in figures))
+    scale = _WIDTH / longest
+    height = _ROW * len(figures) + 24
+    drawn = [
+        (
+            f'<svg xmlns="http://www.w3.org/2000/svg" width="{_TEXT + _WIDTH + 70}" height="{height}"'
+            ' font-family="sans-serif" font-size="12">'
+        ),
+        (
+            f'<rect width="100%" height="100%" fill="white"/><line x1="{_TEXT + scale:.0f}" x2="{_TEXT + scale:.0f}"'
+            f' y1="0" y2="{height - 18}" stroke="black" stroke-dasharray="3 3"/>'
+        ),
+        f'<text x="{_TEXT + scale:.0f}" y="{height - 5}" text-anchor="middle">1</text>',
+    ]
+    for row, figure in enumerate(figures):
+        drawn += _bar(figure, row * _ROW + 4, scale)
+    return "\n".join([*drawn, "</svg>", ""])
+
+
+def _bar(figure: Figure, top: int, scale: float) -> list[str]:
+    limit = figure.target.rpartition(" ")[2]
+    colour = _GREY if limit == "-" else _GREEN if figure.ok else _RED
+    length = max(1.0, figure.value * scale)
+    drawn = [
+        f'<text x="{_TEXT - 8}" y="{top + 13}" text-anchor="end">{escape(figure.name)}</text>',
+        f'<rect x="{_TEXT}" y="{top}" width="{length:.0f}" height="18" fill="{colour}"/>',
+        f'<text x="{_TEXT + length + 6:.0f}" y="{top + 13}">{figure.value:g}</text>',
+    ]
+    if limit != "-":
+        at = _TEXT + float(limit) * scale
+        drawn.append(
+            f'<line x1="{at:.0f}" x2="{at:.0f}" y1="{top - 3}" y2="{top + 21}" stroke="black" stroke-width="2"/>'
+        )
+    return drawn
