@@ -2,6 +2,8 @@
 
 import base64
 import json
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -157,3 +159,23 @@ def test_expiry_is_checked_against_the_clock_given() -> None:
     for now in (1000.0, 2000.0):
         with pytest.raises(AuthError, match="x_token expired on 1970-01-01 00:16 UTC"):
             check_expiry(_token({"exp": 1000}), "x_token", now)
+
+
+READY = """
+import sys
+from voicebox import wire
+from voicebox.services.base import discover
+
+discover()
+wire.prepare(sys.argv[1])
+print(*(kind.__pydantic_complete__ for kind in vars(sys.modules["voicebox.wire." + sys.argv[2]]).values()
+        if isinstance(kind, type) and issubclass(kind, wire.BaseModel) and kind.__module__.endswith(sys.argv[2])))
+"""
+
+
+@pytest.mark.parametrize(("wanted", "asked"), [("nextevi", "nextevi"), ("lira", "lira"), ("lira", "nextevi")])
+def test_messages_are_prepared_where_they_are_needed_and_no_others(wanted: str, asked: str) -> None:
+    """In a process of its own: others have used them here."""
+    command = [sys.executable, "-c", READY, wanted, asked]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    assert ("False" in done.stdout.split()) is (wanted != asked)

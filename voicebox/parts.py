@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from voicebox import wire
 from voicebox.assets import SOUNDS
 from voicebox.audio.amplifier import Amplifier
 from voicebox.audio.base import CAPTURE_RATE, Backend, Speaker
@@ -296,6 +297,7 @@ async def service(
     """The chosen service; without one, our own simulator on loopback."""
     if settings.service != SIMULATOR:
         adapter: Adapter = discover()[settings.service].Service(settings.service_settings)
+        wire.prepare(settings.service)
 
         def credentials() -> dict[str, str]:
             return keepsakes.recall() | settings.credentials.read(settings.secrets)

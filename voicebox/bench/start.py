@@ -1,5 +1,6 @@
 """How long a start takes beside the libraries it cannot do without, and what a command to the running box costs."""
 
+import compileall
 import os
 import resource
 import subprocess
@@ -18,19 +19,20 @@ _BARE = f"import {_LIBRARIES}; import websockets.asyncio.client"
 
 
 def run(options: Options) -> list[Figure]:
-    pulse = _rig.pulse()
-    if _rig.daemon() is None or pulse is None or not pulse.available():
+    pulse, vendors, config = _rig.pulse(), _rig.vendors(), 'service = "lira"\n'
+    if vendors is None or pulse is None or not pulse.available():
         options.left_out("starting", f"{_rig.WHY_NOT}; and PulseAudio")
         return []
     _process.pin()
     turns = max(3, options.times(9))
     bare, ready, waited, status = list[float](), list[float](), list[float](), list[float]()
-    with pulse.PulseServer() as server:
+    compileall.compile_dir(Path(__file__).parents[1], quiet=1)  # as an installed box is
+    with pulse.PulseServer() as server, vendors.Lira() as service:
         for turn in range(turns + 1):  # the first fills the disk's cache
             imports = _cpu_of([sys.executable, "-c", _BARE])
             with tempfile.TemporaryDirectory() as folder:
                 began = time.monotonic()
-                with _process.daemon(Path(folder), server.env) as box:
+                with _process.daemon(Path(folder), server.env, config + service.config, service.secrets) as box:
                     cpu, wall = _process.cpu(box.process.pid), time.monotonic() - began
                     command = [sys.executable, "-m", "voicebox", "status"]
                     asked = _cpu_of(command, {"RUNTIME_DIRECTORY": f"{folder}/runtime"})

@@ -67,7 +67,7 @@ Object = Annotated[dict[str, Any], BeforeValidator(_object)]
 class Part(BaseModel):
     """An object within a message."""
 
-    model_config = ConfigDict(extra="allow", frozen=True)
+    model_config = ConfigDict(extra="allow", frozen=True, defer_build=True)
 
 
 class TopLevel(Message):
