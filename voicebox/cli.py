@@ -135,7 +135,7 @@ def _add_running(command: Callable[..., argparse.ArgumentParser]) -> None:
 def _add_doctor(
     command: Callable[..., argparse.ArgumentParser], with_config: Callable[[argparse.ArgumentParser], None]
 ) -> None:
-    text = "look at everything a box needs, and name the cure of what is wrong; takes two minutes at most, and yours"
+    text = "look at everything a box needs, and name the cure of what is wrong, within four minutes and yours"
     doctor = command("doctor", _later("doctor.examine"), text)
     doctor.add_argument(
         "--yes", action="store_true", help="ask nobody; stops the service for the sound, and starts it again"

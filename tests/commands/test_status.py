@@ -56,10 +56,10 @@ def test_what_happened_is_told_and_nothing_that_was_said() -> None:
     told = [line[9:].strip() for line in lines if " ago  " in line]
     assert all(line.startswith("10 min ") for line in told), told
     assert [line.split("ago  ")[1] for line in told] == [
-        'heard "hey jarvis" (0.90)',
-        'heard "hey jarvis" (0.90)',
-        "an answer was interrupted by the wake word",
         "muted",
+        "an answer was interrupted by the wake word",
+        'heard "hey jarvis" (0.90)',
+        'heard "hey jarvis" (0.90)',
     ]
     assert any("MUTED" in line for line in lines)
     assert "time" not in recent

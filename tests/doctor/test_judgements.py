@@ -1,5 +1,6 @@
 """What is said of what was measured: each finding names the cure, and what is well is not complained of."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 
 from voicebox.audio.pcm import resample
 from voicebox.audio.probe import Found, Missing
+from voicebox.commands.doctor import copied
 from voicebox.doctor import acoustics, cards, machine, sound
 from voicebox.doctor.acoustics import Returned, Samples
 from voicebox.doctor.base import Finding, Mark, note, well, wrong
@@ -241,3 +243,22 @@ def test_the_fragment_groups_by_section_and_keeps_the_first() -> None:
     assert fragment(findings) == (
         '[audio]\ninput = "Mic"\necho_cancellation = true\n\n[button]\npin = false\n\n[lights]\nbackend = "none"'
     )
+
+
+# --- as the service --------------------------------------------------------------------------------------------------
+
+
+def test_the_examination_has_the_services_user_secrets_and_devices_but_no_variables() -> None:
+    unit = (
+        "[Service]\nUser=voicebox\nDeviceAllow=char-alsa rw\nLoadCredential=a:/b\nEnvironment=VOICEBOX_LIRA_TOKEN=x\n"
+    )
+    unit += "# /etc/systemd/system/voicebox.service.d/more.conf\n[Service]\nLoadCredential=\n"
+    assert copied(unit) == ["User=voicebox", "DeviceAllow=char-alsa rw", "LoadCredential=a:/b", "LoadCredential="]
+
+
+def test_little_space(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for free, mark in ((10 << 20, Mark.WRONG), (500 << 20, Mark.NOTE), (1 << 30, Mark.WELL)):
+        usage = shutil.disk_usage(tmp_path)._replace(free=free)
+        monkeypatch.setattr(shutil, "disk_usage", lambda _, usage=usage: usage)
+        assert machine.judge_space(Machine(tmp_path)).mark is mark
+        monkeypatch.undo()

@@ -2,14 +2,17 @@
 
 import argparse
 import asyncio
+import getpass
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import textwrap
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 
 from voicebox import __version__, settings, statefile
 from voicebox.commands import running
@@ -21,6 +24,7 @@ from voicebox.errors import ConfigError, VoiceboxError
 from voicebox.redact import redact
 from voicebox.support.machine import UNIT, Machine
 
+OWN_UNIT = "voicebox-doctor"
 INNER = "VOICEBOX_DOCTOR"
 """Set in the examination that runs as the service's user."""
 ANSWER = 60.0
@@ -43,8 +47,7 @@ def examine(options: argparse.Namespace) -> int:
 
 def _unit() -> dict[str, str]:
     """What systemd says of the service; empty if there is none to be like."""
-    wanted = "LoadState,ActiveState,User,SupplementaryGroups,LoadCredential,LoadCredentialEncrypted"
-    shown = Machine().run(["systemctl", "show", UNIT, f"--property={wanted}"])
+    shown = Machine().run(["systemctl", "show", UNIT, "--property=LoadState,ActiveState,User"])
     unit = dict(line.split("=", 1) for line in shown.splitlines() if "=" in line)
     return unit if unit.get("LoadState") == "loaded" and unit.get("User") else {}
 
@@ -54,6 +57,8 @@ def _stopped(unit: Mapping[str, str], options: argparse.Namespace) -> Iterator[N
     """Without the box, which holds the sound cards and pins, if the owner agrees; it runs again afterwards."""
     stop = unit["ActiveState"] in ("active", "activating", "reloading") and (options.yes or _agreed())
     if stop:
+        for number in (signal.SIGHUP, signal.SIGTERM):  # a connection that breaks must not leave the box stopped
+            signal.signal(number, signal.default_int_handler)
         print("the service is stopped for the examination, and started again after it", file=sys.stderr, flush=True)
         _systemctl("stop")
     try:
@@ -78,20 +83,34 @@ def _agreed() -> bool:
 
 
 def _as_service(unit: Mapping[str, str], options: argparse.Namespace) -> int:
-    """In a unit of its own with the service's user, groups and secrets."""
+    """In a unit of its own with the service's user, groups, secrets and devices."""
     print(f"examining as the service does it: user {unit['User']}", file=sys.stderr, flush=True)
-    command = ["systemd-run", "--quiet", "--pipe", "--wait", "--collect", "--service-type=exec"]
-    for name in ("User", "SupplementaryGroups", "LoadCredential", "LoadCredentialEncrypted"):
-        command += [f"--property={name}={value}" for value in [unit.get(name, "")] if value]
-    for name in ("LoadCredential", "LoadCredentialEncrypted"):  # a directory that is missing is none
-        command += [f"--property=SetCredential={unit[name].split(':')[0]}:none"] if unit.get(name) else []
-    command += ["--property=StateDirectory=voicebox", "--property=RuntimeDirectory=voicebox-doctor"]
-    command += ["--property=WorkingDirectory=%t/voicebox-doctor", "--property=LimitRTPRIO=5"]
-    command += [f"--property=RuntimeMaxSec={LONGEST}", f"--setenv={INNER}=1", "--setenv=TERM"]
+    written = Machine().run(["systemctl", "cat", UNIT])
+    command = ["systemd-run", f"--unit={OWN_UNIT}", "--quiet", "--pipe", "--wait", "--collect", "--service-type=exec"]
+    command += [f"--property={line}" for line in copied(written)]
+    command += ["--property=StateDirectory=voicebox", f"--property=RuntimeDirectory={OWN_UNIT}"]
+    command += [f"--property=WorkingDirectory=/run/{OWN_UNIT}", f"--property=RuntimeMaxSec={LONGEST}"]
+    command += [f"--setenv={INNER}=1", "--setenv=TERM"]
     command += [sys.executable, "-m", "voicebox", "doctor"]
     command += ["--json"] * options.json + ["--yes"] * options.yes
     command += [f"--config={options.config.absolute()}"] if options.config else []
-    return subprocess.run(command, check=False).returncode  # noqa: S603  # made here
+    try:
+        return subprocess.run(command, check=False).returncode  # noqa: S603  # made here
+    finally:  # Ctrl-C ends systemd-run, but not what it runs
+        Machine().run(["systemctl", "stop", OWN_UNIT])
+
+
+COPIED = (
+    *("User", "Group", "SupplementaryGroups", "LimitRTPRIO", "DevicePolicy", "DeviceAllow"),
+    *("LoadCredential", "LoadCredentialEncrypted", "SetCredential"),
+)
+"""What the examination has from the service: who it is, and what it may use. No variables: they may hold secrets, and
+these lines become arguments."""
+
+
+def copied(unit: str) -> list[str]:
+    """Those lines of a unit and its drop-ins, as ``systemctl cat`` prints them: not every systemd can show each."""
+    return [line for line in unit.splitlines() if line.partition("=")[0] in COPIED]
 
 
 # --- the examination -------------------------------------------------------------------------------------------------
@@ -102,6 +121,8 @@ async def _examine(options: argparse.Namespace) -> int:
     owner = Terminal(present=not options.yes and sys.stdin.isatty())
     case = await asyncio.to_thread(_case, options, owner)
     found: list[tuple[Family, Finding]] = []
+    if not options.json:
+        print(f"voicebox doctor {__version__}, as the user {getpass.getuser()}; a minute or two", flush=True)
     async for family, finding in findings_of(case):
         if not options.json:
             if not found or found[-1][0] is not family:
@@ -109,7 +130,8 @@ async def _examine(options: argparse.Namespace) -> int:
             print("\n".join(lines(finding)), flush=True)
         found.append((family, finding))
     all_well = all(finding.mark is not Mark.WRONG for _, finding in found)
-    print(_as_json(found, well=all_well) if options.json else "\n".join(_summary([finding for _, finding in found])))
+    told = [finding for _, finding in found]
+    print(_as_json(found, well=all_well) if options.json else "\n".join(_summary(told, options.config)))
     return 0 if all_well else 1
 
 
@@ -137,7 +159,7 @@ def lines(finding: Finding) -> Iterator[str]:
         )
 
 
-def _summary(found: list[Finding]) -> Iterator[str]:
+def _summary(found: list[Finding], config: Path | None) -> Iterator[str]:
     number = sum(finding.mark is Mark.WRONG for finding in found)
     notes = sum(finding.mark is Mark.NOTE for finding in found)
     yield ""
@@ -146,7 +168,7 @@ def _summary(found: list[Finding]) -> Iterator[str]:
     else:
         yield f"nothing is wrong{f'; {notes} notes' if notes else ''}"
     if proposed := fragment(found):
-        yield from ("", f"To paste into {settings.main_file(None)} (sudo voicebox config edit):", "", proposed)
+        yield from ("", f"To paste into {settings.main_file(config)} (sudo voicebox config edit):", "", proposed)
 
 
 def _as_json(found: list[tuple[Family, Finding]], *, well: bool) -> str:

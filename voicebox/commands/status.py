@@ -32,7 +32,7 @@ def screen(status: Mapping[str, Any]) -> Iterator[str]:
     yield from _row("delays", _delays(status["latency_ms"]))
     yield from _row("today", _minutes(status))
     yield ""
-    recent = [f"{ago(happened['ago_s']):>12} ago  {happened['what']}" for happened in status["recent"]]
+    recent = [f"{ago(happened['ago_s']):>12} ago  {happened['what']}" for happened in reversed(status["recent"])]
     yield from _row("last", recent[0] if recent else "nothing has happened yet")
     for line in recent[1:]:
         yield from _row("", line)

@@ -10,8 +10,8 @@ from voicebox.support.machine import Machine
 
 HOT = 80.0
 """Degrees Celsius from which a Pi slows itself down."""
-SPACE = 200 << 20
-"""Bytes an upgrade needs."""
+FULL, SPACE = 50 << 20, 700 << 20
+"""Bytes: so few, and nothing can be kept any more; so many an upgrade needs (ROOM in scripts/_box.sh)."""
 _THROTTLED = "sys/devices/platform/soc/soc:firmware/get_throttled"
 _POWER_NOW, _POWER_ONCE, _SLOWED_NOW, _SLOWED_ONCE = 1 << 0, 1 << 16, 0b1110, 0b1110 << 16
 
@@ -66,9 +66,10 @@ def judge_space(machine: Machine) -> Finding:
     place = next(path for path in (machine.root / "var/lib", machine.root) if path.is_dir())
     free = shutil.disk_usage(place).free
     if free < SPACE:
-        return wrong(
-            f"only {free >> 20} MB are free on the card", "sudo apt-get clean; sudo journalctl --vacuum-size=50M"
-        )
+        fix = "sudo apt-get clean; sudo journalctl --vacuum-size=50M"
+        if free < FULL:
+            return wrong(f"only {free >> 20} MB are free on the card", fix)
+        return note(f"{free >> 20} MB are free: too little for an upgrade ({SPACE >> 20} MB)", fix)
     return well(f"{free >> 20} MB are free")
 
 
