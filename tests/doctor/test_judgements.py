@@ -6,14 +6,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.support.house import NO_FILE
+from voicebox import settings
 from voicebox.audio.pcm import resample
 from voicebox.audio.probe import Found, Missing
-from voicebox.commands.doctor import copied
+from voicebox.commands.doctor import STOPPED, Terminal, copied
 from voicebox.doctor import acoustics, cards, machine, sound
 from voicebox.doctor.acoustics import Returned, Samples
-from voicebox.doctor.base import Finding, Mark, note, well, wrong
+from voicebox.doctor.base import Case, Finding, Mark, note, well, wrong
 from voicebox.doctor.examination import fragment
-from voicebox.doctor.service import judge_unit
+from voicebox.doctor.service import judge_status, judge_unit
 from voicebox.support.machine import Machine
 
 MARKS = (Mark.WELL, Mark.NOTE, Mark.WRONG, Mark.LEFT_OUT)
@@ -262,3 +264,13 @@ def test_little_space(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         monkeypatch.setattr(shutil, "disk_usage", lambda _, usage=usage: usage)
         assert machine.judge_space(Machine(tmp_path)).mark is mark
         monkeypatch.undo()
+
+
+def test_what_the_examination_is_told_is_no_setting() -> None:
+    """Else it would find the settings wrong, and look at nothing more."""
+    assert settings.problems(NO_FILE, {STOPPED: "1"}) == []
+
+
+def test_a_box_that_was_stopped_for_it_is_not_missed() -> None:
+    case = Case(None, Terminal(present=False), stopped=True)
+    assert marks(list(judge_status(case))) == ["ok"]

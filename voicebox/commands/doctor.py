@@ -25,8 +25,8 @@ from voicebox.redact import redact
 from voicebox.support.machine import UNIT, Machine
 
 OWN_UNIT = "voicebox-doctor"
-INNER = "VOICEBOX_DOCTOR"
-"""Set in the examination that runs as the service's user."""
+STOPPED = "DOCTOR_STOPPED_VOICEBOX"
+"""Set in the examination for which the service was stopped. It is no setting, so it does not begin as they do."""
 ANSWER = 60.0
 """Seconds an owner may think."""
 LONGEST = 600
@@ -36,9 +36,9 @@ LONGEST = 600
 def examine(options: argparse.Namespace) -> int:
     if options.json:
         options.yes = True
-    if os.geteuid() == 0 and INNER not in os.environ and (unit := _unit()):
-        with _stopped(unit, options):
-            return _as_service(unit, options)
+    if os.geteuid() == 0 and (unit := _unit()):
+        with _stopped(unit, options) as stopped:
+            return _as_service(unit, options, stopped=stopped)
     return asyncio.run(_examine(options))
 
 
@@ -46,15 +46,16 @@ def examine(options: argparse.Namespace) -> int:
 
 
 def _unit() -> dict[str, str]:
-    """What systemd says of the service; empty if there is none to be like."""
+    """What systemd says of the service; empty if there is none to be like, or it is root's."""
     shown = Machine().run(["systemctl", "show", UNIT, "--property=LoadState,ActiveState,User"])
     unit = dict(line.split("=", 1) for line in shown.splitlines() if "=" in line)
-    return unit if unit.get("LoadState") == "loaded" and unit.get("User") else {}
+    return unit if unit.get("LoadState") == "loaded" and unit.get("User", "root") not in ("", "root") else {}
 
 
 @contextmanager
-def _stopped(unit: Mapping[str, str], options: argparse.Namespace) -> Iterator[None]:
-    """Without the box, which holds the sound cards and pins, if the owner agrees; it runs again afterwards."""
+def _stopped(unit: Mapping[str, str], options: argparse.Namespace) -> Iterator[bool]:
+    """Without the box, which holds the sound cards and pins, if the owner agrees; it runs again afterwards. Whether it
+    had to be stopped."""
     stop = unit["ActiveState"] in ("active", "activating", "reloading") and (options.yes or _agreed())
     if stop:
         for number in (signal.SIGHUP, signal.SIGTERM):  # a connection that breaks must not leave the box stopped
@@ -62,7 +63,7 @@ def _stopped(unit: Mapping[str, str], options: argparse.Namespace) -> Iterator[N
         print("the service is stopped for the examination, and started again after it", file=sys.stderr, flush=True)
         _systemctl("stop")
     try:
-        yield
+        yield stop
     finally:
         if stop:
             _systemctl("start")
@@ -82,7 +83,7 @@ def _agreed() -> bool:
     return not sys.stdin.readline().strip().lower().startswith("n")
 
 
-def _as_service(unit: Mapping[str, str], options: argparse.Namespace) -> int:
+def _as_service(unit: Mapping[str, str], options: argparse.Namespace, *, stopped: bool) -> int:
     """In a unit of its own with the service's user, groups, secrets and devices."""
     print(f"examining as the service does it: user {unit['User']}", file=sys.stderr, flush=True)
     written = Machine().run(["systemctl", "cat", UNIT])
@@ -90,7 +91,7 @@ def _as_service(unit: Mapping[str, str], options: argparse.Namespace) -> int:
     command += [f"--property={line}" for line in copied(written)]
     command += ["--property=StateDirectory=voicebox", f"--property=RuntimeDirectory={OWN_UNIT}"]
     command += [f"--property=WorkingDirectory=/run/{OWN_UNIT}", f"--property=RuntimeMaxSec={LONGEST}"]
-    command += [f"--setenv={INNER}=1", "--setenv=TERM"]
+    command += ["--setenv=TERM", *[f"--setenv={STOPPED}=1"] * stopped]
     command += [sys.executable, "-m", "voicebox", "doctor"]
     command += ["--json"] * options.json + ["--yes"] * options.yes
     command += [f"--config={options.config.absolute()}"] if options.config else []
@@ -144,7 +145,8 @@ def _case(options: argparse.Namespace, owner: "Terminal") -> Case:
         status = running.ask({"do": "status"})
     except VoiceboxError:
         status = None
-    return Case(loaded, owner, options.config, Machine(), running.ask, statefile.directory(os.environ), status)
+    stopped = STOPPED in os.environ
+    return Case(loaded, owner, options.config, Machine(), running.ask, statefile.directory(os.environ), status, stopped)
 
 
 def lines(finding: Finding) -> Iterator[str]:

@@ -74,6 +74,8 @@ class Case:
     """Where the daemon keeps what it must not forget."""
     status: Mapping[str, Any] | None = None
     """What the running box says of itself; None: none is running."""
+    stopped: bool = False
+    """None is running because it was stopped for this."""
 
 
 Check = Callable[[Case], AsyncIterator[Finding]]

@@ -45,6 +45,9 @@ def judge_unit(unit: dict[str, str]) -> Iterator[Finding]:
 
 
 def judge_status(case: Case) -> Iterator[Finding]:
+    if case.stopped:
+        yield well("the service ran, and is stopped while it is looked at")
+        return
     if case.status is None:
         yield left_out(
             "no box is running, or this user may not ask it", "sudo systemctl start voicebox, or sudo voicebox doctor"
