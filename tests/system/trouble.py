@@ -51,7 +51,7 @@ class Trouble:
         """The running box goes on with what it has; a start takes the last good ones."""
         pid = shown("MainPID")["MainPID"]
         for what, (more, words) in REFUSED.items():
-            SETTINGS.write_text(more + self._without(more))
+            SETTINGS.write_text(self._with(more))
             checked = run("voicebox", "check")
             run("systemctl", "reload", UNIT)
             self._says(words, f"{what}: its refusal")
@@ -66,10 +66,12 @@ class Trouble:
     def _says(self, words: str, what: str) -> None:
         until(lambda: words in status(), 20, what)
 
-    def _without(self, more: str) -> str:
-        """The good settings, but for the section that ``more`` has instead."""
+    def _with(self, more: str) -> str:
+        """The good settings with ``more``: a key of no section, or a section in place of theirs."""
         section = re.match(r"\[(\w+)\]", more)
-        return re.sub(rf"(?ms)^\[{section[1]}\].*?(?=^\[|\Z)", "", self._good) if section else self._good
+        if section is None:
+            return more + self._good
+        return re.sub(rf"(?ms)^\[{section[1]}\].*?(?=^\[|\Z)", "", self._good) + "\n" + more
 
     def _works(self) -> bool:
         """A tap opens a conversation, and another one ends it."""
@@ -94,7 +96,7 @@ class Trouble:
     def _light(self, what: str, settings: str, words: str) -> None:
         """A light that cannot be had, live; then the good one again."""
         mark = len(self._journal.records)
-        SETTINGS.write_text(f"[lights]\n{settings}\n" + self._without("[lights]"))
+        SETTINGS.write_text(self._with(f"[lights]\n{settings}\n"))
         run("systemctl", "reload", UNIT)
         self._warned(what, words, mark)
         self._check(f"{what}: the box works on", self._works(), status())
