@@ -105,14 +105,16 @@ class Trouble:
         until(lambda: self._led.used, 20, "the light again")
 
     def _warned(self, what: str, words: str, mark: int, times: int = 1) -> None:
-        """So many warnings with these words, since record ``mark``."""
+        """At least so many warnings with these words since record ``mark``, each said once."""
 
         def found() -> list[str]:
             return [str(r["MESSAGE"]) for r in self._journal.records[mark:] if words in str(r.get("MESSAGE"))]
 
         self._journal.wait(lambda: len(found()) >= times, 60, f"{what}: a word of it")
         clean = not any("Traceback" in text for text in found())
-        self._check(what, clean and len(found()) == times, " / ".join(PREFIX.sub("", text) for text in found()))
+        self._check(
+            what, clean and len(set(found())) == len(found()), " / ".join(PREFIX.sub("", text) for text in found())
+        )
 
     @contextmanager
     def _another_program(self) -> Iterator[None]:
