@@ -1,6 +1,7 @@
 """What the control socket can do with a running box, one function per request; and what it tells subscribers."""
 
 import json
+from collections.abc import Iterator
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -93,6 +94,7 @@ def _status(app: "App", _request: Request) -> Answer:
         "link": state.link,
         "muted": state.muted,
         "fault": state.fault,
+        "trouble": list(_trouble(app)),
         "connected": session.connected,
         "connect_ms": round(session.connect_seconds * 1000, 1),
         "rtt_ms": None if session.rtt is None else round(session.rtt * 1000, 1),
@@ -107,6 +109,16 @@ def _status(app: "App", _request: Request) -> Answer:
         "up_s": round(app.recent.age),
         "recent": app.recent.told(),
     }
+
+
+def _trouble(app: "App") -> Iterator[str]:
+    """All that is not well, in words."""
+    if app.box.state.fault is not None:
+        yield str(app.box.state.fault)
+    if app.flatline.silent:
+        yield "the microphone delivers only silence"
+    if app.refused:
+        yield f"the settings are wrong, running on the last good ones: {app.refused}"
 
 
 def _echo(app: "App") -> Answer | None:

@@ -74,6 +74,22 @@ def test_trouble_is_the_first_thing_told() -> None:
     assert any(line.startswith("well     NO:") for line in run_virtual(main()))
 
 
+def test_a_box_that_hears_only_silence_or_was_given_wrong_settings_is_not_well() -> None:
+    async def main() -> list[str]:
+        async with living() as house:
+            house.app.flatline.silent = True
+            house.app.refused = "audio.output is a number"
+            return page_of(await status(house))
+
+    def page_of(answer: dict[str, Any]) -> list[str]:
+        return list(screen(answer))
+
+    lines = run_virtual(main())
+    well = next(line for line in lines if line.startswith("well"))
+    assert "not quite: the microphone delivers only silence; the settings are wrong" in well
+    assert "audio.output is a number" in well
+
+
 @pytest.mark.parametrize(
     ("seconds", "words"),
     [

@@ -58,7 +58,8 @@ def look(name: str, *, capture: bool, setting: str, try_periods: bool) -> Found 
             port = devices.find(name, there, cards, capture=capture, setting=setting)
         except NotFound as missing:
             fit = [port for port in there if port.channels(capture=capture) and port.card]
-            return Missing(str(missing), tuple(_stable(port, cards) for port in fit))
+            why = str(missing).replace(", waiting for it", "")  # nobody waits here
+            return Missing(why, tuple(_stable(port, cards) for port in fit))
         rates = tuple(rate for rate in RATES if _takes(audio, port, rate, capture=capture))
         late = {}
         if try_periods and rates:

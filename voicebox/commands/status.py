@@ -22,9 +22,9 @@ def screen(status: Mapping[str, Any]) -> Iterator[str]:
     """Of the answer to the request "status"; fits into 80 by 24 characters."""
     yield f"voicebox {status['version']}, service {status['service']}, running for {ago(status['up_s'])}"
     yield ""
-    yield from _row(
-        "well", f"NO: {status['fault']}  (voicebox doctor looks for the cause)" if status["fault"] else "yes"
-    )
+    trouble = "; ".join(status["trouble"])
+    verdict = "NO" if status["fault"] else "not quite"  # a microphone may be silent because it cleans its sound
+    yield from _row("well", f"{verdict}: {trouble}  (voicebox doctor looks for the cause)" if trouble else "yes")
     yield from _row("doing", status["status"])
     yield from _row("service", _link(status))
     yield from _row("sound", _sound(status))

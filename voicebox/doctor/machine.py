@@ -76,7 +76,7 @@ def judge_space(machine: Machine) -> Finding:
 def judge_clock(told: str) -> Finding:
     """Of ``timedatectl show``."""
     if not told:
-        return left_out("nobody tells whether the clock is set")
+        return left_out("whether the clock is set is not known (no timedatectl)")
     if "NTPSynchronized=yes" in told:
         return well("the clock is set by the network")
     if "NTP=no" in told:
