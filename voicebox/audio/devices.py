@@ -131,8 +131,8 @@ def find(name: str, ports: list[Port], cards: Cards, *, capture: bool, setting: 
     kind = "microphone" if capture else "speaker"
     if any(_is_card(wanted, card) for card in cards.values()):
         raise NotFound(
-            f'{setting} = "{name}" is there, but no {kind}: has it one, does another program hold it, or may this user not'
-            " use it (group audio)?"
+            f'{setting} = "{name}" is there, but no {kind}: has it one, does another program hold it, or may this user'
+            " not use it (group audio)?"
         )
     listing = _names(usable, cards) or "none at all"
     raise NotFound(f'{setting} = "{name}": no such {kind} now, waiting for it. There are: {listing}.')
