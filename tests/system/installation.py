@@ -208,6 +208,15 @@ class Check:
         self._check("voicebox status reaches it", answers.returncode == 0, words(answers))
         files[0].unlink()
 
+    def doctor(self) -> None:
+        """It examines as the service's user, and the service it stopped for that runs again."""
+        done = run("voicebox", "doctor", "--yes", "--json")
+        found = json.loads(done.stdout or "{}").get("findings", [])
+        said = {row["check"]: row["text"] for row in found}
+        self._check("voicebox doctor looks at everything", len(said) == 7, f"status {done.returncode}, {', '.join(said)}")
+        self._check("as the service's user", "user voicebox" in done.stderr, words(done))
+        self._running("and the service runs again", OWN)
+
     def button(self) -> None:
         """Of the machine's being switched off only the last step is left out."""
         override = Path("/etc/systemd/system/voicebox-shutdown.service.d/here.conf")
@@ -343,7 +352,7 @@ class Check:
 
 STAGES = {
     "unbooted": "refusals packages fresh purge offline",
-    "booted": "boots secrets button again upgrade power_cut crashes hangs settings roll_back disabled leave clean",
+    "booted": "boots secrets doctor button again upgrade power_cut crashes hangs settings roll_back disabled leave clean",
     "machine": "bare upgrade crashes roll_back leave",
 }
 
