@@ -213,7 +213,9 @@ class Check:
         done = run("voicebox", "doctor", "--yes", "--json")
         found = json.loads(done.stdout or "{}").get("findings", [])
         said = {row["check"]: row["text"] for row in found}
-        self._check("voicebox doctor looks at everything", len(said) == 7, f"status {done.returncode}, {', '.join(said)}")
+        self._check(
+            "voicebox doctor looks at everything", len(said) == 7, f"status {done.returncode}, {', '.join(said)}"
+        )
         self._check("as the service's user", "user voicebox" in done.stderr, words(done))
         self._running("and the service runs again", OWN)
 
