@@ -354,7 +354,8 @@ class Check:
 
 STAGES = {
     "unbooted": "refusals packages fresh purge offline",
-    "booted": "boots secrets doctor button again upgrade power_cut crashes hangs settings roll_back disabled leave clean",
+    "booted": "boots secrets doctor button again upgrade power_cut crashes hangs settings roll_back disabled "
+    "leave clean",
     "machine": "bare upgrade crashes roll_back leave",
 }
 
