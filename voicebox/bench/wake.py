@@ -162,7 +162,7 @@ def loss_figures(speech: ModuleType, times: int) -> list[Figure]:
             late += 1 < lag <= 25
         lost += len(got) > len(expected)
     return [
-        at_least(f"{calls} calls at 20 noise floors: heard with everything scored", due, "calls", calls // 4),
+        at_least(f"{calls} calls at 20 noise floors: heard with everything scored", due, "calls", calls // 8),
         at_most("the same, lazily: lost, or too many", lost, "calls", 0),
         at_most("the same, lazily: later than one hop", late, "calls", 0),
     ]
