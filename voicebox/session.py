@@ -30,7 +30,7 @@ from voicebox.redact import redact
 from voicebox.redial import Redial, explain
 from voicebox.services.base import Adapter, Dial, Effect, HttpAnswer, HttpRequest, Remember, Step, Verdict
 from voicebox.uplink import Uplink
-from voicebox.websocket import CannotConnect, Connection, Refused, dial
+from voicebox.websocket import CannotConnect, Connection, ConnectionClosed, Refused, dial
 
 _log = logging.getLogger(__name__)
 
@@ -233,7 +233,11 @@ class Session:
         if any(isinstance(end, Goodbye) for end in ends):
             return None
         connection = pumps.connection
-        return self._adapter.closed(connection.close_code or 1006, connection.close_reason or ""), explain(ends[0])
+        verdict = self._adapter.closed(connection.close_code or 1006, connection.close_reason or "")
+        if isinstance(ends[0], ConnectionClosed) and connection.cut_off and verdict.retry:
+            # whoever talks to it is served once at once: a mere restart of a router looks the same
+            return replace(verdict, category=Category.SERVER), "the connection was broken off at the other end"
+        return verdict, explain(ends[0])
 
     async def _prepare(self) -> Dial | Verdict:
         """Ask the adapter where to connect, and make the HTTP exchanges it wants before."""

@@ -5,6 +5,7 @@ import socket
 from collections.abc import Mapping
 from contextlib import suppress
 
+from websockets import http11
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
 
@@ -17,6 +18,10 @@ __all__ = ["CannotConnect", "Connection", "ConnectionClosed", "Refused", "dial"]
 
 SEND_TIMEOUT_MS = 5_000
 """Unacknowledged data older than this breaks the link (TCP_USER_TIMEOUT)."""
+NEXT_ADDRESS = 0.25
+"""Seconds after which the next of a server's addresses is tried beside the one that does not answer (RFC 8305)."""
+
+http11.MAX_BODY_SIZE = 64 * 1024  # of a page that somebody shows us instead of opening the WebSocket
 
 _log = logging.getLogger(__name__).getChild("library")
 _log.setLevel(logging.WARNING)  # below that it shows every header and message, the token among them
@@ -50,6 +55,13 @@ class Connection(ClientConnection):
             self.transport.abort()
 
 
+    @property
+    def cut_off(self) -> bool:
+        """It was ended from the other side, and without a word: a server that crashed, not a link that went."""
+        said = self.protocol.close_rcvd is not None or self.protocol.close_sent is not None
+        return not said and (self.connection_exc is None or isinstance(self.connection_exc, ConnectionResetError))
+
+
 class _Connect(connect):
     """Follows no redirects: the token must not be carried to another host."""
 
@@ -58,6 +70,8 @@ class _Connect(connect):
 
 
 def _turned_away(error: Exception) -> bool:
+    if isinstance(error, socket.gaierror):  # a name server that knows no such name is asked by all boxes, too
+        return error.errno == socket.EAI_NONAME
     return isinstance(error, ConnectionRefusedError | ConnectionResetError)
 
 
@@ -75,6 +89,8 @@ async def dial(target: Dial, *, max_size: int, timeout: float, close_timeout: fl
             proxy=True if target.url.startswith("wss:") else None,  # unencrypted is for this machine only
             logger=_log,
             create_connection=Connection,
+            happy_eyeballs_delay=NEXT_ADDRESS,
+            interleave=1,
         )
     except InvalidStatus as error:
         raise Refused(error.response.status_code, dict(error.response.headers.raw_items())) from None

@@ -238,10 +238,12 @@ async def living(
     options: Mapping[str, str] | None = None,
     watchdog: float | None = None,
     dice: float = 0.1,
+    all_arrives: bool = True,
     **other: Any,
 ) -> AsyncIterator[House]:
     """A box at work, stopped at the end (within 2 s) if it still runs; an exception that ended it is raised.
-    ``other`` parts may be given instead of the usual ones."""
+    ``other`` parts may be given instead of the usual ones. ``all_arrives``: what is sent is neither lost nor
+    late."""
     environ = {
         "VOICEBOX_SIMULATOR__BRAIN": brain,
         "VOICEBOX_AUDIO__BACKEND": "wav",
@@ -269,7 +271,8 @@ async def living(
         parts = Parts(**(usual | other))
         async with _living(settings.load(NO_FILE, environ), parts, stop, dice) as house:
             yield house
-        if parts.lamp is house.privacy:
+        assert not house.privacy.lit
+        if parts.lamp is house.privacy and all_arrives:
             assert_privacy(house)
 
 
@@ -291,7 +294,6 @@ def _has_sound(message: Noted) -> bool:
 def assert_privacy(house: House) -> None:
     """No sound was received while the privacy lamp was dark, and it was not lit for nothing."""
     stretches, received = house.privacy.stretches, audio_times(house)
-    assert not house.privacy.lit
     assert [at for at in received if not any(begin <= at <= end for begin, end in stretches)] == []
     for begin, end in stretches:
         within = [at for at in received if begin <= at <= end]
