@@ -42,6 +42,7 @@ class Proxy:
     dials: int = 0
     rate: float = 0.0  # bytes a second towards the client, 0: as they come
     piece: int = PIECE  # bytes passed on at a time
+    given_most: int = 0  # bytes towards each client, after which it falls silent; 0: no limit
     delay: Callable[[], float] = lambda: 0.0  # seconds, before each piece towards the client
 
     def __post_init__(self) -> None:
@@ -67,6 +68,12 @@ class Proxy:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await server.wait_closed()
+
+    async def present(self, tls: ssl.SSLContext | None) -> None:
+        """Begin anew with another certificate, or without any."""
+        await self.close()
+        self.tls = tls
+        await self.open()
 
     def freeze(self, *, up: bool = True, down: bool = True) -> None:
         """A black hole: nothing is passed on any more, and nobody is told."""
@@ -102,7 +109,14 @@ class Proxy:
         assert task is not None
         self._tasks.add(task)
         self.dials += 1
-        await self._uplink.wait()
+        try:
+            await self._uplink.wait()
+            await self._pass_on(reader, writer)
+        finally:
+            writer.close()
+            self._tasks.discard(task)
+
+    async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         there, onwards = await asyncio.open_connection("127.0.0.1", self.target)
         passage = Passage(writer, onwards)
         self.passages.append(passage)
@@ -113,10 +127,8 @@ class Proxy:
             passage.ended = True
             for way in ways:
                 way.cancel()
-            writer.close()
             onwards.close()
             await asyncio.gather(*ways, return_exceptions=True)
-            self._tasks.discard(task)
 
     async def _up(self, reader: asyncio.StreamReader, passage: Passage) -> None:
         with suppress(OSError):
@@ -133,7 +145,7 @@ class Proxy:
             while data := await reader.read(self.piece):
                 await asyncio.sleep(self.delay() + (len(data) / self.rate if self.rate else 0.0))
                 await self._downlink.wait()
-                if passage.lost:
+                if passage.lost or (self.given_most and passage.given >= self.given_most):
                     continue
                 passage.given += len(data)
                 passage.client.write(data)
