@@ -194,6 +194,7 @@ class Pumps:
             self.perform(self.adapter.received(message))
             if self.hangup is not None:
                 raise Goodbye
+            await asyncio.sleep(0)  # however fast it sends: others have a turn after each of its messages
             while not self.around.has_room():  # noqa: ASYNC110  # the sound card plays on whether we look or not
                 await asyncio.sleep(LOOK_AGAIN)
 

@@ -237,7 +237,7 @@ class Session:
         if isinstance(ends[0], ConnectionClosed) and connection.cut_off and verdict.retry:
             # whoever talks to it is served once at once: a mere restart of a router looks the same
             return replace(verdict, category=Category.SERVER), "the connection was broken off at the other end"
-        return verdict, explain(ends[0])
+        return verdict, connection.abuse or explain(ends[0])
 
     async def _prepare(self) -> Dial | Verdict:
         """Ask the adapter where to connect, and make the HTTP exchanges it wants before."""

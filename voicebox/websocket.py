@@ -8,6 +8,8 @@ from contextlib import suppress
 from websockets import http11
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
+from websockets.frames import CTRL_OPCODES, Frame
+from websockets.protocol import Event
 
 from voicebox import clock
 from voicebox.core.events import Category
@@ -20,6 +22,12 @@ SEND_TIMEOUT_MS = 5_000
 """Unacknowledged data older than this breaks the link (TCP_USER_TIMEOUT)."""
 NEXT_ADDRESS = 0.25
 """Seconds after which the next of a server's addresses is tried beside the one that does not answer (RFC 8305)."""
+
+PIECE = 4096
+"""Bytes that are parsed before we look at what they were: a quarter of a megabyte of empty frames would hold the loop
+up for a second."""
+MOST_EMPTY = 100
+"""Pings, and messages without content, within a second: nobody has so little to say so often."""
 
 http11.MAX_BODY_SIZE = 64 * 1024  # of a page that somebody shows us instead of opening the WebSocket
 
@@ -47,19 +55,42 @@ class CannotConnect(Exception):  # noqa: N818  # reads well where it is raised
 
 
 class Connection(ClientConnection):
-    """Breaks off where the server breaks the protocol: a polite close would read on for as long as it cares to send."""
+    """Breaks off where the server breaks the protocol or floods us with nothing: a polite close would read on for as
+    long as it cares to send."""
+
+    abuse = ""
+    """Why we broke off, for the owner; empty: we did not."""
+    _empty = 0  # frames without content since ``_since``
+    _since = 0.0  # loop time
 
     def data_received(self, data: bytes) -> None:
-        super().data_received(data)
-        if self.protocol.parser_exc is not None or self.protocol.handshake_exc is not None:
-            self.transport.abort()
+        for at in range(0, len(data), PIECE):
+            super().data_received(data[at : at + PIECE])
+            if (broken := self.protocol.parser_exc or self.protocol.handshake_exc) is not None:
+                self.abuse = f"the service breaks the protocol: {broken}"
+            if self.abuse:
+                self.transport.abort()
+                return
+
+    def process_event(self, event: Event) -> None:
+        if isinstance(event, Frame) and (event.opcode in CTRL_OPCODES or not event.data):
+            self._count_empty()
+        super().process_event(event)
+
+    def _count_empty(self) -> None:
+        now = self.loop.time()
+        if now - self._since > 1.0:
+            self._since, self._empty = now, 0
+        self._empty += 1
+        if self._empty > MOST_EMPTY:
+            self.abuse = f"the service sends more than {MOST_EMPTY} messages a second that hold nothing"
 
 
     @property
     def cut_off(self) -> bool:
         """It was ended from the other side, and without a word: a server that crashed, not a link that went."""
         said = self.protocol.close_rcvd is not None or self.protocol.close_sent is not None
-        return not said and (self.connection_exc is None or isinstance(self.connection_exc, ConnectionResetError))
+        return not (said or self.abuse) and (self.connection_exc is None or isinstance(self.connection_exc, ConnectionResetError))
 
 
 class _Connect(connect):
@@ -100,5 +131,6 @@ async def dial(target: Dial, *, max_size: int, timeout: float, close_timeout: fl
     assert isinstance(connection, Connection)  # noqa: S101  # for the type checker
     with suppress(OSError):  # it has broken already: the first read will say so
         raw = connection.transport.get_extra_info("socket")
-        raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, SEND_TIMEOUT_MS)
+        if raw is not None:
+            raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, SEND_TIMEOUT_MS)
     return connection
