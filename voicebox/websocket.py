@@ -85,12 +85,13 @@ class Connection(ClientConnection):
         if self._empty > MOST_EMPTY:
             self.abuse = f"the service sends more than {MOST_EMPTY} messages a second that hold nothing"
 
-
     @property
     def cut_off(self) -> bool:
         """It was ended from the other side, and without a word: a server that crashed, not a link that went."""
         said = self.protocol.close_rcvd is not None or self.protocol.close_sent is not None
-        return not (said or self.abuse) and (self.connection_exc is None or isinstance(self.connection_exc, ConnectionResetError))
+        return not (said or self.abuse) and (
+            self.connection_exc is None or isinstance(self.connection_exc, ConnectionResetError)
+        )
 
 
 class _Connect(connect):

@@ -118,9 +118,8 @@ def test_m49_a_flood_of_messages_while_the_speaker_is_full(monkeypatch: pytest.M
             assert taken.total() == before_stall
             assert there.oracle.peak() - before <= MOST_MORE_MEMORY
             assert there.losses == []
+            object.__setattr__(there.house.app.session._around, "has_room", lambda: True)
             there.house.app.box.dispatch(HangUp())
-
-        object.__setattr__(there.house.app.session._around, "has_room", lambda: True)
 
     run_virtual(main())
 

@@ -100,19 +100,18 @@ def test_com_10_odd_messages_are_survived() -> None:
     assert line.of(VendorRaw)
 
 
-def test_a_flood_of_empty_frames_and_pings_does_not_starve_the_loop() -> None:
-    """Ours to lose is only the time it takes; the close is still obeyed."""
+@pytest.mark.parametrize("nothing", [frame(2, b""), frame(9, b""), frame(1, b"")], ids=["binary", "ping", "text"])
+def test_a_flood_of_messages_that_hold_nothing_is_cut_off(nothing: bytes) -> None:
+    line, lost_at = suffer(nothing * 20_000)
+    (lost,) = line.of(SessionLost)
+    assert "hold nothing" in lost.message
+    assert lost_at <= GOODBYE
 
-    async def main() -> tuple[float, int]:
-        flood = frame(2, b"") * 20_000 + frame(9, b"") * 20_000
-        async with listening(Tcp(after_upgrade(flood))) as port, running(Line(f"ws://127.0.0.1:{port}/ws")) as line:
-            await line.joined()
-            await asyncio.sleep(1)
-            return await line.hang_up(), len(line.of(SessionReady))
 
-    took, sessions = run_virtual(main())
-    assert took <= GOODBYE
-    assert sessions == 1
+def test_a_few_of_them_are_not() -> None:
+    line, _ = suffer((frame(2, b"") + frame(9, b"")) * 40 + frame(2, bytes(2)))
+    assert line.of(SessionLost) == []
+    assert len(line.of(ReplyAudio)) == 1
 
 
 def test_a_second_joined_is_no_second_session() -> None:

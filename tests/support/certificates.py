@@ -32,7 +32,9 @@ class Authority:
         (place / "serial").write_text("01\n")
         (place / "config").write_text(_CONFIG.format(place=place))
         usage = ("-addext", "keyUsage=critical,keyCertSign,cRLSign")
-        _openssl("req", "-x509", *_KEY, "-days", "2", *usage, "-subj", "/CN=test CA", *self._out("ca.key", self.ca.name))
+        _openssl(
+            "req", "-x509", *_KEY, "-days", "2", *usage, "-subj", "/CN=test CA", *self._out("ca.key", self.ca.name)
+        )
 
     def certificate(
         self, name: str = "localhost", *, first: str = "20200101", last: str = "20990101", signed: bool = True
