@@ -152,4 +152,4 @@ class Box:
         if before.muted is not after.muted:
             _log.info("muted: the microphone is closed" if after.muted else "no longer muted", extra=fields)
         if not isinstance(event, TOO_MANY):
-            _log.debug("%r", event, extra=fields)
+            _log.debug("%.2000r", event, extra=fields)  # a service may send a megabyte of text
