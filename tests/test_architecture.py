@@ -63,6 +63,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "voicebox.recent": ("voicebox.box",),
     "voicebox.lastreply": ("voicebox.audio.base",),
     "voicebox.flatline": ("voicebox.audio.base",),
+    "voicebox.liveness": ("voicebox.box", "voicebox.audio.base"),
     "voicebox.lead": ("voicebox.audio.base",),
     "voicebox.limiter": ("voicebox.services.base",),
     "voicebox.uplink": ("voicebox.audio.base", "voicebox.audio.pcm", "voicebox.wake.base"),

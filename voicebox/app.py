@@ -31,6 +31,7 @@ from voicebox.inputs import Inputs
 from voicebox.lastreply import LastReply
 from voicebox.latency import Latency
 from voicebox.lead import LeadIn
+from voicebox.liveness import Liveness
 from voicebox.mute import Mute
 from voicebox.parts import Parts
 from voicebox.pumps import Surroundings
@@ -120,6 +121,7 @@ class App:
         self.volume: Volume = parts.volume(settings, state / "volume", self.backend)
         self.playback = LeadIn(self.backend.speaker, parts.lead(settings, self.adapter), loop)
         self.box.connect(self.session, self.playback, self.backend.capture)
+        self.liveness = Liveness(self.box, self.backend.speaker, loop)
         engine = given.detector or await loop.run_in_executor(executor, parts.detector, settings)
         front_end = parts.front_end(settings)
         clean = front_end.process if front_end else None
@@ -258,7 +260,9 @@ class App:
     # what the devices report
 
     def _trouble(self) -> str | None:
-        return self.hearing.trouble() or self.backend.trouble()
+        """What only a new process can mend."""
+        asked = (self.hearing, self.backend, self.session, self.liveness)
+        return next((found for part in asked if (found := part.trouble()) is not None), None)
 
     def _block(self, block: Block) -> None:
         self.hearing.block(block)

@@ -106,6 +106,11 @@ class Box:
         for observer in self.observers:
             observer(taken)
 
+    @property
+    def waits(self) -> bool:
+        """A deadline runs, whatever of."""
+        return bool(self._timers)
+
     def set_policy(self, policy: Policy) -> None:
         """From the next event on the core goes by this one."""
         self.state = under(self.state, policy)

@@ -34,6 +34,10 @@ from voicebox.websocket import CannotConnect, Connection, ConnectionClosed, Refu
 
 _log = logging.getLogger(__name__)
 
+STUCK_AFTER = 120.0
+"""Seconds after which neither an attempt to open a session nor a hang-up can still come to its end: each step of them
+has a limit, and all limits together are less."""
+
 SAVE_STEPS = 4
 """HTTP exchanges, at most, for what is to be saved after a session."""
 
@@ -85,6 +89,7 @@ class Session:
         self._greeting = SessionReady()  # what the present session said when it was ready
         self._newest_reply = 0
         self._rtt: float | None = None
+        self._busy_since: float | None = None  # opening a session, or hanging up; loop time
         self.connect_seconds = 0.0  # from dialling to SessionReady, of the last session
 
     # what the core wants
@@ -115,6 +120,7 @@ class Session:
         self._unpark()
         self._leaving.set()
         if self._pumps is not None:
+            self._busy_since = self._busy_since or asyncio.get_running_loop().time()
             self._pumps.end()
 
     def cancel(self, reply_id: int) -> None:
@@ -143,6 +149,12 @@ class Session:
         """Seconds from the last ping to its answer; None if none was answered yet."""
         return self._pumps.rtt if self._pumps is not None else self._rtt
 
+    def trouble(self) -> str | None:
+        """None while it goes on or waits for its time; a network that is down is no trouble."""
+        since = self._busy_since
+        stuck = since is not None and asyncio.get_running_loop().time() - since > STUCK_AFTER
+        return "the session neither opens nor ends" if stuck else None
+
     async def closed(self) -> None:
         """Wait until there is no connection (the caller sets the limit)."""
         await self._disconnected.wait()
@@ -167,7 +179,9 @@ class Session:
             await self._redial.turn(self._leaving)
             if self._leaving.is_set():
                 continue
+            self._busy_since = asyncio.get_running_loop().time()
             outcome = await self._connect_once()
+            self._busy_since = None
             if outcome is not None and self._wanted.is_set() and not self._leaving.is_set():
                 self._settle(*outcome)  # otherwise the end is no news to anybody
             self._unpark()
@@ -313,7 +327,7 @@ class Session:
     def _report(self, event: Event) -> None:
         """Once we are leaving, or while nobody listens, nothing the session says is news."""
         if isinstance(event, SessionReady) and self._pumps is not None and self._pumps.ready_at is not None:
-            self._greeting = event
+            self._greeting, self._busy_since = event, None
             self.connect_seconds = self._pumps.ready_at - self._pumps.dialled
             self._redial.ready()
         if isinstance(event, ReplyStarted):

@@ -212,6 +212,7 @@ class WakeListener:
         self._reset = False
         self._more = asyncio.Event()
         self._busy_since: float | None = None  # loop time
+        self._behind_since: float | None = None  # … since when hops have waited, and none was scored
         self.skipped = 0  # hops dropped because the engine was too slow
         self.muted = False
         self.playing = False
@@ -222,8 +223,9 @@ class WakeListener:
         ``playing``: what the box plays may be in it."""
 
     def stuck(self, now: float) -> bool:
-        """Whether the engine has been working on one hop for longer than any hop can take (loop time ``now``)."""
-        return self._busy_since is not None and now - self._busy_since > STUCK_AFTER
+        """Whether hops wait, and none was scored for longer than any hop can take (loop time ``now``)."""
+        since = [at for at in (self._busy_since, self._behind_since) if at is not None]
+        return bool(since) and now - min(since) > STUCK_AFTER
 
     def listen_with(self, detector: Detector) -> None:
         """Another engine takes over; it has heard nothing yet."""
@@ -235,12 +237,15 @@ class WakeListener:
         end = block.position + len(block.pcm) // 2
         if block.position != self._expected or self.muted:
             self._start_afresh(end if self.muted else block.position)
+            self._behind_since = None
         self._expected = end
         if self._waiting > MAX_LAG:
             self.skipped += self._waiting
             self._start_afresh(end)
         if self._waiting > 0:
             self._more.set()
+            if self._behind_since is None:
+                self._behind_since = asyncio.get_running_loop().time()
 
     @property
     def _waiting(self) -> int:
@@ -269,6 +274,7 @@ class WakeListener:
                 self._busy_since = loop.time()
                 detections = await loop.run_in_executor(self._executor, self._heard, samples, position)
                 self._busy_since = None
+            self._behind_since = None
             if self.scored:
                 self._tell(self._detector.scores)
             for detection in detections:

@@ -56,7 +56,7 @@ def _recorded(house: House) -> int:
     return (far + near) * 9 // 8  # how much more than it needs an array that grows may take
 
 
-class Lie(AssertionError):
+class LieError(AssertionError):
     """The light showed something else than what the box does."""
 
 
@@ -75,7 +75,7 @@ class Oracle:
     def _look(self, step: Step) -> None:
         shown = self._house.lamp.scenes[-1]
         if shown is not scene(step.after):
-            raise Lie(f"{shown} is shown in {step.after}")
+            raise LieError(f"{shown} is shown in {step.after}")
 
     async def survived(self) -> None:
         """The box is idle by itself, answers a question, and holds no more than before."""

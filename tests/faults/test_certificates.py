@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults import town as places
-from tests.faults.town import Town, town
+from tests.faults.town import Town, authority, town
 from tests.support.certificates import Authority, served
 from tests.support.house import EARCONS
 from voicebox import clock
@@ -38,7 +37,7 @@ def test_t21_t23_a_clock_that_nobody_has_set(number: str) -> None:
         async with town(options=EARCONS) as there:
             good = there.proxy.tls
             first, last = FUTURE
-            await there.proxy.present(served(places.authority.certificate(first=first, last=last)))
+            await there.proxy.present(served(authority().certificate(first=first, last=last)))
             for attempt in range(hours):
                 before = len(there.losses)
                 await there.talk_in_vain()
@@ -75,7 +74,7 @@ def test_t22_the_clock_jumps(years: float, monkeypatch: pytest.MonkeyPatch) -> N
 
 def old_tls() -> ssl.SSLContext:
     """A server that speaks nothing newer than TLS 1.1."""
-    context = served(places.authority.certificate())
+    context = served(authority().certificate())
     context.set_ciphers("ALL:@SECLEVEL=0")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # it is what is to be shown
@@ -108,9 +107,9 @@ def test_t24_t25_t26_t27_t28_t29_who_answers_is_not_the_service(
     monkeypatch.setattr(clock, "_TIMESYNC", tmp_path / "nothing")
     first, last = PAST
     contexts = {
-        "t24": lambda: served(places.authority.certificate(first=first, last=last)),
-        "t25": lambda: served(places.authority.certificate("elsewhere.example")),
-        "t26": lambda: served(places.authority.certificate(signed=False)),
+        "t24": lambda: served(authority().certificate(first=first, last=last)),
+        "t25": lambda: served(authority().certificate("elsewhere.example")),
+        "t26": lambda: served(authority().certificate(signed=False)),
         "t27": old_tls,
         "t28": lambda: impostor(tmp_path),
         "t29": lambda: impostor(tmp_path),

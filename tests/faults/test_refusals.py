@@ -6,8 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.faults import town as places
-from tests.faults.town import Town, town
+from tests.faults.town import Town, authority, town
 from tests.support.certificates import served
 from tests.support.house import House, now
 from tests.support.session import TOKEN, Tcp, listening
@@ -33,7 +32,7 @@ def test_n11_a_portal_with_a_certificate_of_its_own() -> None:
     async def main() -> None:
         async with town() as there:
             good = there.proxy.tls
-            await there.proxy.present(served(places.authority.certificate("login.portal.example")))
+            await there.proxy.present(served(authority().certificate("login.portal.example")))
             await there.talk_in_vain()
             assert there.proxy.passages == []  # nobody got as far as to say anything
             assert there.fault() is Fault.OFFLINE

@@ -1,12 +1,17 @@
 """A box, a service far away, and a proxy of ours on the way between them; all in virtual time, over real sockets.
 
-``async with town() as there`` is a whole fault: the box is at rest when it begins, and when it ends the oracle is asked.
+``async with town() as there`` is a whole fault: the box is at rest when it begins, and when it ends the oracle is
+asked.
 """
 
+import atexit
 import io
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from tests.faults.oracle import MOST_MORE_MEMORY, Oracle, overheard
@@ -19,8 +24,14 @@ from voicebox.core.scenes import Scene
 from voicebox.core.state import Fault, Phase
 from voicebox.simulator import Simulator
 
-authority: Authority
-"""Whom the box trusts; made by conftest.py."""
+
+@lru_cache(maxsize=1)
+def authority() -> Authority:
+    """Whom the box trusts (conftest.py sees to it)."""
+    place = TemporaryDirectory()
+    atexit.register(place.cleanup)
+    return Authority(Path(place.name))
+
 
 BRIEF = {
     "VOICEBOX_CONVERSATION__LISTEN_TIMEOUT_S": "3.0",
@@ -100,7 +111,7 @@ async def town(
         log = await stack.enter_async_context(overheard())
         simulator = Simulator(brain=brain, faults=faults, token=TOKEN, meeting_id=MEETING, keep=True)
         await stack.enter_async_context(simulator)
-        context = served(authority.certificate()) if tls else None
+        context = served(authority().certificate()) if tls else None
         port, path = _address(simulator.url)
         proxy = await stack.enter_async_context(proxying(port, context))
         there = far_away(f"{'wss' if tls else 'ws'}://localhost:{proxy.port}/{path}")
