@@ -236,6 +236,8 @@ def test_a_second_daemon_touches_neither_pins_nor_cards(monkeypatch: pytest.Monk
 def test_a_missing_light_and_button_are_said_once_and_the_box_works_on(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
+    """S71."""
+
     def open_light(backend: str, _options: LightOptions, _loop: asyncio.AbstractEventLoop) -> Light:
         if backend == "none":
             return NullLight()

@@ -178,6 +178,7 @@ def test_a_lost_edge_of_a_press_costs_a_second(bench: Bench) -> None:
 def test_a_stuck_button_is_released_logged_once_and_ignored_until_it_is_let_go(
     bench: Bench, caplog: pytest.LogCaptureFixture
 ) -> None:
+    """S71."""
     with caplog.at_level(logging.WARNING):
         bench.press(600)
     assert [type(event) for event in bench.events] == [ButtonPressed, ButtonHeld, ButtonReleased]
@@ -230,6 +231,7 @@ def test_a_button_that_is_down_at_the_start_is_ignored_until_it_is_let_go(
 
 @pytest.mark.parametrize("period", [0.001, 0.013, 0.049, 0.06])
 def test_a_storm_of_edges_makes_at_most_20_events_a_second(bench: Bench, period: float) -> None:
+    """S71."""
     for _ in range(round(5 / period / 2)):
         bench.press(period)
         bench.release(period)
@@ -286,6 +288,7 @@ def test_a_handler_may_close_the_button(factory: MockFactory) -> None:
 
 
 def test_without_gpio_the_owner_is_told_what_and_how_to_mend_it() -> None:
+    """S71."""
     with no_pins(), pytest.raises(DeviceError, match="button on GPIO17") as caught:
         Button(ButtonOptions(PIN), position=int, dispatch=print, loop=manual_loop())
     assert "set button.pin = false" in str(caught.value)

@@ -128,6 +128,7 @@ def test_a_second_daemon_is_refused_and_the_first_goes_on(path: Path) -> None:
 
 
 def test_what_a_killed_daemon_left_behind_is_replaced(path: Path) -> None:
+    """S69."""
     path.parent.mkdir()
     with closing(socket.socket(socket.AF_UNIX)) as dead:
         dead.bind(str(path))

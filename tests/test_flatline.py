@@ -35,7 +35,7 @@ class Line:
 def test_a_minute_of_one_value_is_silence_and_one_other_sample_ends_it(
     value: int, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Fault 41, and a converter that is stuck."""
+    """A41: Fault 41, and a converter that is stuck."""
     caplog.set_level(logging.INFO, "voicebox")
     line = Line()
     line.hear(value, ENOUGH - 1)
@@ -68,7 +68,7 @@ def test_a_gap_says_nothing_for_or_against_it() -> None:
 
 
 def test_a_silent_box_says_so_but_goes_on_as_it_is() -> None:
-    """No false wake, no new connection, no restart by systemd; and the button still starts a conversation."""
+    """A41: No false wake, no new connection, no restart by systemd; and the button still starts a conversation."""
 
     async def main() -> House:
         async with living(backend=WavBackend(), watchdog=1.0) as house:

@@ -134,7 +134,7 @@ class Stuck(io.StringIO):
 
 
 def test_a_stuck_log_blocks_nobody_and_counts_what_it_drops(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Logging never blocks audio."""
+    """S72: Logging never blocks audio."""
     monkeypatch.setattr(logs, "_ROOM", 10)
     stream = Stuck()
     stop = logs.setup(environ={}, stream=stream)
@@ -194,6 +194,8 @@ def test_journal_records_carry_fields_without_secrets(monkeypatch: pytest.Monkey
 
 
 def test_a_record_the_journal_refuses_goes_to_standard_error() -> None:
+    """S72."""
+
     def refuse(*_: object, **__: object) -> None:
         raise OSError("no journal")
 

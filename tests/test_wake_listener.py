@@ -180,6 +180,8 @@ def test_the_engine_is_told_while_the_box_plays_something() -> None:
 
 
 def test_after_a_gap_the_engine_starts_afresh() -> None:
+    """A33."""
+
     async def main() -> list[str | tuple[int, int]]:
         engine = Listening()
         engine.hear(10)
@@ -192,6 +194,8 @@ def test_after_a_gap_the_engine_starts_afresh() -> None:
 
 
 def test_an_engine_that_lags_drops_to_live() -> None:
+    """S69."""
+
     async def main() -> Listening:
         engine = Listening()
         engine.hear(4 * (MAX_LAG + 1))  # 26 hops, none taken

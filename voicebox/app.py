@@ -121,7 +121,6 @@ class App:
         self.volume: Volume = parts.volume(settings, state / "volume", self.backend)
         self.playback = LeadIn(self.backend.speaker, parts.lead(settings, self.adapter), loop)
         self.box.connect(self.session, self.playback, self.backend.capture)
-        self.liveness = Liveness(self.box, self.backend.speaker, loop)
         engine = given.detector or await loop.run_in_executor(executor, parts.detector, settings)
         front_end = parts.front_end(settings)
         clean = front_end.process if front_end else None
@@ -199,6 +198,7 @@ class App:
     async def run(self, stop: asyncio.Event, reload_asked: asyncio.Event | None = None) -> None:
         """Serve until ``stop`` is set or a successor takes over, then say goodbye; reload the settings whenever
         ``reload_asked`` is set. An exception nobody expected ends the run and is raised."""
+        self.liveness = Liveness(self.box, self.backend.speaker, self._loop)
         work = [self.session.run(), self._callbacks_fail(), Watchdog(self.notifier, self._trouble).run()]
         work += [self.volume.run()]
         work += [part.run() for part in (self.listener, self.diary, self.sounds, self.mqtt) if part is not None]

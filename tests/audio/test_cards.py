@@ -123,7 +123,8 @@ def in_box(
 def test_a_card_that_stops_calling_is_told_within_2_s_and_found_again(
     gone: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """ENODEV, ESTRPIPE and a read that blocks for ever all look like this: callbacks cease, and no error comes."""
+    """A30, A32, A34: ENODEV, ESTRPIPE and a read that blocks for ever all look like this: callbacks cease, and no error
+    comes."""
 
     async def test(box: Box) -> None:
         await box.works()
@@ -147,6 +148,8 @@ def test_a_card_that_stops_calling_is_told_within_2_s_and_found_again(
 
 
 def test_a_card_that_another_program_holds_is_awaited(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A38."""
+
     def busy(box: Box) -> None:
         box.mic.refusals += [BUSY] * 6  # in two rounds, each of three formats
 
@@ -336,7 +339,7 @@ def test_a_sleeping_speaker_that_is_unplugged_is_missed_at_once(
 
 
 def test_what_a_card_ran_over_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    """EPIPE: PortAudio recovers by itself and says so with the next callback."""
+    """A33: EPIPE: PortAudio recovers by itself and says so with the next callback."""
 
     async def test(box: Box) -> None:
         await box.works()

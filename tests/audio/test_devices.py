@@ -100,7 +100,7 @@ def test_names_an_owner_may_give(name: str, expected: int, cards: Cards) -> None
 
 
 def test_a_card_is_found_again_under_another_number(cards: Cards) -> None:
-    """Fault 39"""
+    """A39: Fault 39"""
     swapped = {"2": cards["3"], "3": cards["2"]}
     assert (index("usb:1-1.2", swapped), index("usb:1-1.3", swapped)) == (6, 3)
     assert (index("Device", swapped), index("hw:Device_1", swapped)) == (6, 3)

@@ -163,6 +163,7 @@ EVERY = [(rate, channels) for rate in (24_000, 44_100, 48_000) for channels in (
 def test_a_card_is_asked_for_our_own_rate_first(
     most: int, rate: int, takes: list[tuple[int, int]], granted: tuple[int, int]
 ) -> None:
+    """A40."""
     card = Card(most, rate, *takes)
     speaker = Loudspeaker(card)
     assert card.asked[0] == (24_000, 1)
@@ -187,6 +188,7 @@ def test_a_card_that_takes_24_khz_gets_every_sample_as_it_is(channels: int, monk
 
 @pytest.mark.parametrize("rate", [44_100, 48_000])
 def test_other_rates_on_two_channels_lose_nothing_through_a_hold_and_an_underrun(rate: int) -> None:
+    """A40."""
     speaker = Loudspeaker(Card(2, rate, (rate, 2)))
     reply = tone(1.0, 24_000)
     for start in range(0, 19_200, 1_920):
@@ -220,6 +222,7 @@ def test_other_rates_on_two_channels_lose_nothing_through_a_hold_and_an_underrun
 
 @pytest.mark.parametrize("rate", [44_100, 48_000])
 def test_at_other_rates_a_flush_is_silent_and_counts_in_our_samples(rate: int) -> None:
+    """A40."""
     speaker = Loudspeaker(Card(2, rate, (rate, 2)))
     speaker.playback.play(1, tone(2.0, 24_000).tobytes())
     speaker.take(0.5)

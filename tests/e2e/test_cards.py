@@ -143,3 +143,20 @@ class TestHanging:
                 assert time.monotonic() - asked <= 2.0
             finally:
                 pulse.resume()
+
+
+class TestSoundServer:
+    CONFIG = "wake.enabled = false"
+
+    def test_it_is_killed_and_comes_back(self, box: Daemon, pulse: PulseServer) -> None:
+        """A43: both cards are opened again, without help."""
+        pulse.stop()
+        box.expect("^DeviceLost.*MICROPHONE")
+        story = len(box.lines)
+        pulse.start()
+        box.expect("^DeviceReady.*MICROPHONE")
+        if any("SPEAKER" in line.text for line in box.said("^DeviceLost")):
+            box.told = story
+            box.expect("^DeviceReady.*SPEAKER")
+        assert not box.said("Traceback")
+        assert box.process.poll() is None

@@ -4,6 +4,7 @@ import asyncio
 import ssl
 import time
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -106,7 +107,7 @@ def test_t24_t25_t26_t27_t28_t29_who_answers_is_not_the_service(
     and from nobody else.)"""
     monkeypatch.setattr(clock, "_TIMESYNC", tmp_path / "nothing")
     first, last = PAST
-    contexts = {
+    contexts: dict[str, Callable[[], ssl.SSLContext]] = {
         "t24": lambda: served(authority().certificate(first=first, last=last)),
         "t25": lambda: served(authority().certificate("elsewhere.example")),
         "t26": lambda: served(authority().certificate(signed=False)),

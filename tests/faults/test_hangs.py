@@ -9,6 +9,7 @@ import threading
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor, Future
 from contextlib import suppress
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -91,7 +92,7 @@ async def deadline_lost(house: House) -> None:
 async def speaker_never_done(house: House) -> None:
     """The playback thread is stuck: it plays nothing, and never says that it has."""
     await house.ask()
-    house.backend.speaker.pull = lambda frames, *_, **__: bytes(2 * frames)  # type: ignore[method-assign,assignment]
+    house.backend.speaker.pull = lambda frames, *_, **__: bytes(2 * frames)  # type: ignore[method-assign]
 
 
 HANGS: dict[str, tuple[Callable[[House], Awaitable[None]], float]] = {
@@ -200,7 +201,7 @@ def test_s68_nobody_looks_after_the_cards_any_more(cards: pytest.MonkeyPatch) ->
         def explode(*_: object) -> None:
             raise ZeroDivisionError
 
-        box.backend._keeper._look_after = explode  # type: ignore[method-assign]
+        box.backend._keeper._look_after = explode  # type: ignore[method-assign,assignment]
         await in_trouble(box)
 
     in_box(cards, test)
@@ -249,7 +250,7 @@ def test_s68_a_network_that_is_down_for_hours_stops_no_ping() -> None:
                 await asyncio.sleep(min(600.0, HOURS * 1200))
             await there.proxy.open()
             pings = [at for at, told in there.house.systemd.told if told == "WATCHDOG=1" and at >= began]
-            assert max(b - a for a, b in zip(pings, pings[1:], strict=False)) <= WATCHDOG / 2 + 0.1
+            assert max(b - a for a, b in pairwise(pings)) <= WATCHDOG / 2 + 0.1
             assert not [told for _, told in there.house.systemd.told if "not well" in told]
 
     run_virtual(main())

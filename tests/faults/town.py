@@ -46,6 +46,12 @@ class Town:
     simulator: Simulator
     oracle: Oracle
     log: io.StringIO
+    stopped: bool = False
+    """By the test: nothing more is asked of it."""
+
+    @property
+    def connected(self) -> bool:
+        return self.house.app.session.connected
 
     def events(self, kind: type[Event]) -> list[tuple[float, Any]]:
         """(when, what), in order."""
@@ -122,4 +128,5 @@ async def town(
         yield found
         if mend is not None:
             mend(found)
-        await oracle.survived()
+        if not found.stopped:
+            await oracle.survived()

@@ -38,7 +38,7 @@ def test_a_secret_is_read_from_three_places_in_falling_order(box: Box, tmp_path:
 
 
 def test_a_secret_is_read_anew_every_time(box: Box) -> None:
-    """LIRA-04: a renewed token is used without a restart."""
+    """S70: LIRA-04: a renewed token is used without a restart."""
     credentials = box.load().credentials
     for value in ("first-value", "second-value"):
         box.secret(value + "\n")
@@ -50,12 +50,14 @@ def test_a_secret_is_read_anew_every_time(box: Box) -> None:
     ("content", "value"), [("x y\n", "x y"), ("xy\n\n", "xy\n"), ("xyz\r\n", "xyz"), ("xyz", "xyz")]
 )
 def test_one_trailing_newline_is_taken_off(box: Box, content: str, value: str) -> None:
+    """S70."""
     box.secret("")
     (box.file.parent / "credentials" / "toy_token").write_bytes(content.encode())
     assert box.load().credentials.read(["toy_token"]) == {"toy_token": value}
 
 
 def test_a_missing_secret_names_the_three_places(box: Box) -> None:
+    """S70."""
     box.secret("\n")  # empty is missing
     with pytest.raises(AuthError) as caught:
         box.load().credentials.read(["toy_token", "toy_password"])

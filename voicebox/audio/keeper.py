@@ -93,7 +93,7 @@ class Keeper:
     def hangs(self) -> bool:
         """A call into PortAudio has not returned for so long that it never will, or the keeper itself is no more."""
         since = self._busy_since
-        return not self._thread.is_alive() or since is not None and time.monotonic() - since > _HUNG
+        return not self._thread.is_alive() or (since is not None and time.monotonic() - since > _HUNG)
 
     def stop(self) -> None:
         self._stopping = True
