@@ -24,7 +24,6 @@ from tests.support.long import LONG
 from tests.support.manager import ServiceManager
 from voicebox import hearing, liveness, session, uplink
 from voicebox.audio import alsa, devices, keeper
-from voicebox.core.events import Device, DeviceLost
 from voicebox.core.state import Phase
 from voicebox.virtualtime import run_virtual
 
@@ -48,13 +47,6 @@ async def no_blocks(house: House) -> None:
     """The capture thread is deadlocked, and no error comes."""
     assert house.backend._timer is not None
     house.backend._timer.cancel()
-
-
-async def no_microphone(house: House) -> None:
-    """It was lost, as was told, and never comes back."""
-    await no_blocks(house)
-    house.app._device_lost(Device.MICROPHONE, "it is gone")
-    assert DeviceLost in {type(step.event) for _, step in house.steps}
 
 
 async def scorer_hangs(house: House) -> None:
@@ -97,7 +89,6 @@ async def speaker_never_done(house: House) -> None:
 
 HANGS: dict[str, tuple[Callable[[House], Awaitable[None]], float]] = {
     "no blocks": (no_blocks, hearing.DEAF_AFTER),
-    "no microphone": (no_microphone, hearing.RECOVERY_LIMIT),
     "scorer hangs": (scorer_hangs, uplink.STUCK_AFTER),
     "scorer forgotten": (scorer_forgotten, uplink.STUCK_AFTER),
     "dial hangs": (dial_hangs, session.STUCK_AFTER),
