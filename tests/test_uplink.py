@@ -110,7 +110,8 @@ class Meant:
         if self.window is None or self.window.since is None:
             return
         self.inside[self.window.since : self.window.until] = True
-        self.high = max(self.high, self.window.since, min(self.out.position, self.window.until or self.out.position))
+        until = self.out.position if self.window.until is None else self.window.until
+        self.high = max(self.high, self.window.since, min(self.out.position, until))
 
     def hear(self, blocks: int) -> None:
         self.out.hear(blocks)

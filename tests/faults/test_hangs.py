@@ -199,15 +199,15 @@ def test_s68_nobody_looks_after_the_cards_any_more(cards: pytest.MonkeyPatch) ->
 
 
 BLOCKED = """
-import asyncio, sys, time
+import time
 from tests.support.house import NO_FILE
-from voicebox import app, settings
+from voicebox import app, daemon, settings
 started = app.App._announce_ready
 async def hang(self):
     await started(self)
     time.sleep(3600)
 app.App._announce_ready = hang
-app.main(settings.load(NO_FILE))
+daemon.main(settings.load(NO_FILE))
 """
 
 

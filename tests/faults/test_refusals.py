@@ -196,7 +196,7 @@ def test_n20_a_session_nears_its_limit() -> None:
 
     async def main() -> None:
         patient = {"VOICEBOX_CONVERSATION__FOLLOW_UP_S": "30", "VOICEBOX_CONVERSATION__LISTEN_TIMEOUT_S": "30"}
-        async with town(options=patient) as there:
+        async with town(options=patient, all_arrives=False) as there:
             limited(there.house, 305.0)
             await there.house.ask()
             spoke = now()
