@@ -24,7 +24,6 @@ METERS = 10
 """Readings a second."""
 ASK_EVERY = 1.0
 """Seconds between two looks at the status, and between two tries to reach a box that is away."""
-TOLD_TO_END = 128 + signal.SIGTERM
 
 PALETTE = [
     ("title", "black", "light gray"),
@@ -61,7 +60,8 @@ async def _monitor(path: Path) -> int:
         elif key in ("t", "T"):
             board.speech = not board.speech
 
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, end, TOLD_TO_END)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, end, 128 + number)
     text, screen = urwid.Text("", wrap="clip"), Screen(bracketed_paste_mode=False, focus_reporting=False)
     view = urwid.MainLoop(
         urwid.Filler(text, valign="top"),

@@ -2,6 +2,7 @@
 the simulator, so that both sides of a protocol use one definition of each message."""
 
 import importlib
+import importlib.util
 import json
 import math
 import re
@@ -36,7 +37,10 @@ class Message(BaseModel):
 
 
 def prepare(service: str) -> None:
-    """This service's messages, so that the first of a conversation need not wait for that."""
+    """This service's messages, so that the first of a conversation need not wait for that; nothing for one that keeps
+    its messages elsewhere."""
+    if importlib.util.find_spec(f"{__name__}.{service}") is None:
+        return
     module = importlib.import_module(f"{__name__}.{service}")
     for kind in vars(module).values():
         if isinstance(kind, type) and issubclass(kind, BaseModel) and kind.__module__ == module.__name__:
