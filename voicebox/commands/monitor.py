@@ -60,8 +60,7 @@ async def _monitor(path: Path) -> int:
         elif key in ("t", "T"):
             board.speech = not board.speech
 
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, end, 128 + number)
+    _at_signals(end)
     text, screen = urwid.Text("", wrap="clip"), Screen(bracketed_paste_mode=False, focus_reporting=False)
     view = urwid.MainLoop(
         urwid.Filler(text, valign="top"),
@@ -83,6 +82,12 @@ async def _monitor(path: Path) -> int:
             for task in work:
                 task.cancel()
     return code
+
+
+def _at_signals(end: Callable[[int], None]) -> None:
+    """With the exit codes that a shell gives a program ended by them."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, end, 128 + number)
 
 
 async def _news(path: Path, board: Dashboard, draw: Callable[[], None]) -> None:
