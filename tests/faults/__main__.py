@@ -5,15 +5,19 @@ import json
 import os
 import re
 import sys
+import time
 from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 
+from voicebox.bench._report import machine
+
 ROOT = Path(__file__).resolve().parents[2]
 LIST = ROOT / "docs" / "faults.md"
 _ROW = re.compile(r"^\| ([NTAMS]\d\d) \| ([^|]+) \|", re.MULTILINE)
+_PLACE = re.compile(r"(<!-- faults -->\n).*?(<!-- /faults -->)", re.DOTALL)
 _IN_NAME = re.compile(r"(?:^|_)([ntams]\d\d)(?=_|$)")
 _IN_PROSE = re.compile(r"\b[NTAMS]\d\d\b")
 
@@ -56,6 +60,10 @@ class ByNumber:
             for number in self._about[report.nodeid]:
                 self._outcomes[number].add(report.outcome)
 
+    @property
+    def tests(self) -> int:
+        return sum(bool(about & self._wanted) for about in self._about.values())
+
     def result(self, number: str) -> str:
         outcomes = self._outcomes[number]
         return next((worst for worst in ("failed", "passed", "skipped") if worst in outcomes), "not tested")
@@ -66,6 +74,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="scripts/faults", description=__doc__)
     parser.add_argument("--all", action="store_true", help="as long and as often as docs/measurements.md says")
     parser.add_argument("--json", action="store_true", help="one object on standard output: number to result")
+    parser.add_argument("--update", type=Path, metavar="FILE", help="renew the result in this Markdown file")
     parser.add_argument("number", nargs="*", type=str.upper, help="only these, e.g. N01 S72")
     options = parser.parse_args()
     if unknown := set(options.number) - known.keys():
@@ -73,7 +82,7 @@ def main() -> int:
     wanted = options.number or list(known)
     if options.all:
         os.environ["LONG_TESTS"] = "1"
-    plugin, shown = ByNumber(wanted), os.dup(1)
+    plugin, shown, began = ByNumber(wanted), os.dup(1), time.monotonic()
     os.dup2(2, 1)  # what pytest prints is not the result
     pytest.main(["-q", "-p", "no:cacheprovider", *map(str, files())], plugins=[plugin])
     sys.stdout.flush()
@@ -81,7 +90,18 @@ def main() -> int:
     os.close(shown)
     results = {number: plugin.result(number) for number in wanted}
     print(json.dumps(results, indent=1) if options.json else _told(results, known))
+    if options.update:
+        summary = f"{_summary(results)} {plugin.tests} tests in {time.monotonic() - began:.0f} s. {machine()}"
+        text = options.update.read_text(encoding="utf-8")
+        options.update.write_text(_PLACE.sub(lambda place: f"{place[1]}{summary}\n{place[2]}", text), encoding="utf-8")
     return 0 if set(results.values()) == {"passed"} else 1
+
+
+def _summary(results: dict[str, str]) -> str:
+    """One sentence, and all that did not pass."""
+    passed = list(results.values()).count("passed")
+    others = "".join(f" {number}: {result}." for number, result in results.items() if result != "passed")
+    return f"{passed} of {len(results)} passed.{others}"
 
 
 def _told(results: dict[str, str], known: dict[str, str]) -> str:

@@ -25,7 +25,7 @@ def update(file: Path, results: Mapping[str, list[Figure]]) -> None:
                 raise ConfigError(f"{file}: there must be one <!-- bench: {name} --> with <!-- /bench --> after it")
             before, begin, end, after = parts
             picture = _picture(file, name, figures)
-            text = f"{before}{begin}{_table(figures)}\n\n{picture}{_machine()}\n{end}{after}"
+            text = f"{before}{begin}{_table(figures)}\n\n{picture}{machine()}\n{end}{after}"
         file.write_text(text, encoding="utf-8")
     except OSError as error:
         raise ConfigError(f"{file}: {error.strerror}") from error
@@ -49,7 +49,7 @@ def _table(figures: list[Figure]) -> str:
     return "\n".join(lines)
 
 
-def _machine() -> str:
+def machine() -> str:
     """What it was measured on, and how busy that was with other things."""
     system = platform.freedesktop_os_release().get("PRETTY_NAME", platform.system())
     load = ", ".join(f"{load:.1f}" for load in os.getloadavg())
