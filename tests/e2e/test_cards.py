@@ -96,6 +96,7 @@ class TestReplug:
         return told, back - plugged
 
     def test_it_recovers_by_itself_every_time(self, box: Daemon, lira: Lira, pulse: PulseServer, say: Say) -> None:
+        """A30, A31, A36."""
         held, used, seen = holds(box), memory(box), []
         for cycle in range(CYCLES):
             (self.idle, self.listening, self.speaking)[cycle % 3](box, say)
