@@ -142,12 +142,16 @@ make_version() {
     [ -n "$dry" ] || building=$directory
     change /usr/bin/python3 -m venv --without-pip "$directory"
     change install_wheels "$directory"
+    change write_sbom "$directory"
     change add_pins_driver "$directory"
     # with byte-code, which the service may not write; and with what installs it, to take it back without a tree
     change "$directory/bin/python" -m compileall -q -j 0 -x "$NEVER_LOADED" "$directory/lib"
     change mkdir "$directory/tree"
     change cp -r "$root/scripts" "$root/systemd" "$root/config" "$root/constraints.txt" "$root/pyproject.toml" "$directory/tree"
 }
+
+# write_sbom DIRECTORY: what was put there, for a scanner
+write_sbom() { /usr/bin/python3 "$root/scripts/sbom" "$wheels" >"$1/sbom.cdx.json"; }
 
 # complete_version NAME: from now on it may be used
 complete_version() {

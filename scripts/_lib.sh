@@ -159,5 +159,6 @@ build_wheels() {
     for name in "${LEFT_OUT[@]}"; do rm -f "$directory/$name"-*.whl; done
     rm -rf "$tools"
     tools=
+    "$python" "$root/scripts/sbom" "$directory" >"$directory/sbom.cdx.json"
     echo "$wanted" >"$directory/.built"
 }
