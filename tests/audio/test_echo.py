@@ -186,6 +186,63 @@ def test_when_the_speaker_stumbles_what_was_learnt_is_right_again_at_once() -> N
     assert box.canceller.attenuation > 20
 
 
+def stumbling(slip: float, told: float) -> tuple[SimulatedBox, Sound]:
+    """A reply in which the card runs dry after 8 s, for ``slip`` seconds; or loses so much, if negative. Its times tell
+    of ``told`` seconds."""
+    played, at = talk(11), 8 * RATE
+    gap, cut = silence(max(0.0, slip)), round(max(0.0, -slip) * RATE)
+    heard = Path().echo(np.concatenate([played[:at], gap, played[at + cut :], silence(1)])[: played.size])
+    box = SimulatedBox(played, heard + hiss(played))
+    hand_over = box._hand_over
+
+    def stumble(until: float) -> None:
+        box._bias = told if box._handed >= 8 * 24_000 else 0.0
+        hand_over(until)
+
+    box._hand_over = stumble  # type: ignore[method-assign]  # the card's fault
+    return box, heard
+
+
+@pytest.mark.parametrize(("slip", "told"), [(0.005, 0.005), (0.015, 0.015), (0.005, 0.0), (0.03, 0.0), (-0.006, 0.0)])
+def test_com_07_nobody_hears_of_it_when_a_card_runs_dry_for_a_moment(slip: float, told: float) -> None:
+    """Whether its times tell or not. The echo is as loud as a voice: a fraction of a second of it would interrupt."""
+    box, heard = stumbling(slip, told)
+    changes = told_by(box.canceller)
+    cleaned = box.run()
+    assert cleaned.size == heard.size // BLOCK * BLOCK
+    assert changes == [True]
+    loud = [level(cleaned, start, start + 0.02) > level(heard, 7, 8) - 20 for start in np.arange(8, 9.5, 0.02)]
+    assert sum(loud) <= 2  # blocks of 20 ms
+    assert level(heard, 8.3, 9) - level(cleaned, 8.3, 9) > 25
+
+
+def test_com_07_of_another_echo_nothing_is_passed_on_before_it_is_told_of() -> None:
+    """It comes from elsewhere, and sounds otherwise: half duplex before the service hears it."""
+    played = talk(10)
+    first, second = Path(delay=0.02), Path(delay=0.25, seed=5)
+    heard = np.concatenate([first.echo(played)[: 7 * RATE], second.echo(played)[7 * RATE :]]) + hiss(played)
+    box = SimulatedBox(played, heard)
+    given, lost = 0, [0]
+    box.canceller.changed = lambda: lost.append(given) if not box.canceller.converged else None
+    for ready in box.blocks():
+        given += len(ready)
+    cleaned_until = lost[1] * BLOCK / RATE
+    assert 7 <= cleaned_until < 7.1
+
+
+def test_a_loud_voice_over_the_reply_is_kept_back_for_a_moment_and_only_as_it_begins() -> None:
+    said = np.concatenate([silence(7), np.tile(speech("answer").astype(np.float64), 2)[: 3 * RATE]])
+    box, _ = in_room(Path(gain=-15), talk(10), said)
+    delays, passed = [], 0
+    for number, ready in enumerate(box.blocks(), 1):
+        passed += len(ready)
+        delays.append(number - passed)
+    while_speaking = delays[7 * 50 :]
+    assert 0 < max(while_speaking) <= 12  # 0.24 s
+    assert sum(delay > 0 for delay in while_speaking) <= 15
+    assert passed == len(delays)
+
+
 def test_samples_the_microphone_lost_are_got_over() -> None:
     played = talk(14)
     box, heard = in_room(Path(), played)

@@ -12,10 +12,12 @@ from numpy.typing import NDArray
 
 from voicebox.audio.alignment import AHEAD, BEHIND, CHUNK, PathSearch, displacement
 from voicebox.audio.base import BLOCK, CAPTURE_RATE, Block
+from voicebox.audio.course import Course, Drift
 from voicebox.audio.loudspeaker import Loudspeaker
 from voicebox.audio.pcm import Samples, from_bytes, to_bytes
 from voicebox.audio.reference import Reference
-from voicebox.audio.speexdsp import FRAME, LinearCanceller
+from voicebox.audio.slips import Doubt, SlipWatch
+from voicebox.audio.speexdsp import FRAME, LinearCanceller, rounded
 
 TAIL = 4000
 """Samples (250 ms) after which an echo is over: the filter's length."""
@@ -36,43 +38,6 @@ _UNHEARD = 12  # chunks after which what was not found to come back does not
 _FADE = 0.7  # of the energies of before, with each chunk
 
 
-class Drift:
-    """By how much more reference than microphone samples there are, relatively: a Kalman filter of one number."""
-
-    _PRIOR = 1e-4
-    _BLUR = 0.15  # samples by which a look at the path is wrong
-    _WANDER = 1e-7  # per square root of a second: crystals warm up
-
-    def __init__(self) -> None:
-        self.value = 0.0
-        self._variance = self._PRIOR**2
-
-    def update(self, moved: float, elapsed: int) -> None:
-        """The learnt path moved by ``moved`` samples to the right within ``elapsed`` samples."""
-        self._variance += self._WANDER**2 * elapsed / CAPTURE_RATE
-        gain = self._variance / (self._variance + (self._BLUR / elapsed) ** 2)
-        self.value -= gain * moved / elapsed
-        self._variance *= 1 - gain
-
-
-class Course:
-    """Which reference sample was heard together with which microphone sample: a straight line."""
-
-    def __init__(self) -> None:
-        self._position, self._index, self._drift = 0, 0.0, 0.0
-
-    def start(self, position: int, index: float) -> None:
-        self._position, self._index = position, index
-
-    def bend(self, position: int, drift: float) -> None:
-        """Go on from ``position`` at another rate."""
-        self.start(position, self.index(position))
-        self._drift = drift
-
-    def index(self, position: int) -> float:
-        return self._index + (position - self._position) * (1.0 + self._drift)
-
-
 class EchoCanceller:
     """Works on blocks of 20 ms. Raises DeviceError where speexdsp is missing.
 
@@ -90,6 +55,8 @@ class EchoCanceller:
         self._loudspeaker = Loudspeaker()
         self._search = PathSearch()
         self._rest = PathSearch()
+        self._slips = SlipWatch()
+        self._doubt = Doubt()
         self._drift = Drift()
         self._course = Course()
         self._bulk = -float(_HEAD)  # samples by which the reference is held back
@@ -137,11 +104,11 @@ class EchoCanceller:
         self.active = heard is not None
         if heard is None:
             self._rested = True
-            return [*self._release(), block]
+            return [*self._dismissed(), *self._release(), block]
         lost = self._resume(block.position, heard) if self._broken else []
         self._until = block.position
         if not self._holding:
-            return [*lost, self._clean(block)]
+            return [*lost, *self._watched(block)]
         self._held.append(block)
         return [*lost, *(self._release() if self._found() else ())]
 
@@ -151,7 +118,7 @@ class EchoCanceller:
         if not self.active:
             return None
         start = self._course.index(position - count) - self._bulk - _HEAD
-        return np.rint(self._reference.read(start, count)).clip(-32768, 32767).astype(np.int16)
+        return rounded(self._reference.read(start, count))
 
     def close(self) -> None:
         """Give the memory back. Safe to call twice."""
@@ -179,7 +146,7 @@ class EchoCanceller:
     def _resume(self, position: int, heard: float) -> list[Block]:
         """A stream lost sound or rested: go by the clocks, until the path is found again. Returns the blocks that were
         held back already, as they are: where their echo lies will never be known."""
-        lost, self._held = self._held, []
+        clean, lost, self._held = self._dismissed(), self._held, []
         if lost:
             self._conclude(converged=False)
         self._broken, self._runs = False, self._reference.runs
@@ -187,11 +154,12 @@ class EchoCanceller:
         self._course.start(position, heard)
         self._search.forget()
         self._rest.forget()
+        self._slips.forget()
         self._fresh = True
         self._astray = self._chunks = 0
         self._chunk.clear()
         self._found_at = None
-        return lost
+        return [*clean, *lost]
 
     def _found(self) -> bool:
         """Look for the path in the blocks held back; true when it was found, or was looked for long enough."""
@@ -268,15 +236,66 @@ class EchoCanceller:
 
     # --- what is done to a block -------------------------------------------------------------------------------------
 
+    def _watched(self, block: Block) -> list[Block]:
+        """Clean a block; those of which there is no doubt that the echo is where it was. Before that is sure the filter
+        does not learn from them."""
+        cleaned = None if self._doubt else self._clean(block)
+        left = self._left(block) if cleaned is None else from_bytes(cleaned.pcm)
+        spoilt = self._slips.add(from_bytes(block.pcm), left)
+        slipped = self._slips.slipped()
+        if slipped is not None:
+            return self._catch_up(block, slipped)
+        ready = self._doubt.weigh(block, cleaned, spoilt=spoilt and self.converged)
+        if len(ready) * BLOCK == CHUNK and self._comes_back(block.position + BLOCK - CHUNK):
+            self._conclude(converged=False)
+        return [known or self._clean(heard) for heard, known in ready]
+
+    def _dismissed(self) -> list[Block]:
+        return [known or self._clean(heard) for heard, known in self._doubt.dismiss()]
+
+    def _comes_back(self, position: int) -> bool:
+        """Whether the filter left an echo, wherever that is, in the last CHUNK samples."""
+        search = PathSearch()
+        search.add(self._slips.left(CHUNK), self._around(position))
+        return search.delay is not None
+
+    def _left(self, block: Block) -> Samples:
+        """What the filter would leave of this block."""
+        played = self._loudspeaker.play(self._played(block.position - TAIL, TAIL + BLOCK))
+        return rounded(from_bytes(block.pcm) - self._filter.echo(played))
+
+    def _catch_up(self, newest: Block, slipped: float) -> list[Block]:
+        """All that is heard has come so many samples later lately, so must be all that is played. The filter is shown
+        the blocks in doubt, and the 0.25 s before them, as they really were; the blocks are returned."""
+        blocks = [*(heard for heard, _ in self._doubt.dismiss()), newest]
+        end, doubtful = newest.position + BLOCK, len(blocks) * BLOCK
+        heard, onset = self._slips.recall(TAIL, doubtful)
+        count = heard.size
+        played = self._played(end - count, count)
+        self._course.start(end, self._course.index(end) - slipped)
+        onset = max(0, onset - _HEAD)  # when the filter is given what comes back then
+        played[onset:] = self._played(end - count + onset, count - onset)
+        played[onset : onset + max(0, round(slipped))] = 0
+        cleaned = [self._cancel(heard[at : at + FRAME], played[at : at + FRAME]) for at in range(0, count, FRAME)]
+        self._slips.forget()
+        self._search.forget()
+        self._rest.forget()
+        self._chunk.clear()
+        self._found_at = None
+        pieces = np.split(np.concatenate(cleaned)[-doubtful:], len(blocks))
+        return [replace(block, pcm=to_bytes(piece)) for block, piece in zip(blocks, pieces, strict=True)]
+
     def _clean(self, block: Block) -> Block:
-        samples = from_bytes(block.pcm)
-        halves = [self._cancel(block.position + at, samples[at : at + FRAME]) for at in range(0, BLOCK, FRAME)]
-        cleaned = np.concatenate(halves)
-        self._study(block.position, samples, cleaned)
+        cleaned = self._filtered(block)
+        self._study(block.position, from_bytes(block.pcm), cleaned)
         return replace(block, pcm=to_bytes(cleaned))
 
-    def _cancel(self, position: int, samples: Samples) -> Samples:
-        return self._filter.process(samples, self._loudspeaker.play(self._played(position, FRAME)))
+    def _filtered(self, block: Block) -> Samples:
+        heard, played = from_bytes(block.pcm), self._played(block.position, BLOCK)
+        return np.concatenate([self._cancel(heard[at : at + FRAME], played[at : at + FRAME]) for at in (0, FRAME)])
+
+    def _cancel(self, heard: Samples, played: NDArray[np.float32]) -> Samples:
+        return self._filter.process(heard, self._loudspeaker.play(played))
 
     def _played(self, position: int, count: int) -> NDArray[np.float32]:
         """The reference that comes back from this position on."""

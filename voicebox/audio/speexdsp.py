@@ -19,6 +19,7 @@ _SUPPRESS_DB = -20
 _LEVEL = 8000.0  # of full scale 32768: speech at about -12 dBFS
 _MOST, _ROOM = 8, 4  # the highest gain; how many times as loud as expected it may yet become
 _RATIO, _FAINTER = 2, 2  # raises the microphone once more where the echo is so many times fainter than its sound
+_UNIT = 32767.0 * 2 * FRAME  # of the path as speexdsp tells it: as loud as the reference
 _INTS, _FLOATS = ctypes.c_int, ctypes.c_float
 
 
@@ -82,10 +83,10 @@ class LinearCanceller:
         """The next FRAME samples of the microphone without what comes of the reference (in int16's range)."""
         self._make_room(float(np.abs(reference).max()))
         raise_ = np.float32(self._gain * (self._ratio or 1))
-        raised = _to_int16(microphone * raise_), _to_int16(reference * np.float32(self._gain))
+        raised = rounded(microphone * raise_), rounded(reference * np.float32(self._gain))
         out = np.empty(FRAME, np.int16)
         self._speex.speex_echo_cancellation(self._state, *(sound.ctypes.data for sound in raised), out.ctypes.data)
-        return out if raise_ == 1 else _to_int16(out.astype(np.float32) / raise_)
+        return out if raise_ == 1 else rounded(out.astype(np.float32) / raise_)
 
     def expect(self, heard: float, played: float) -> None:
         """The loudest samples of both will be about this loud. speexdsp hardly learns from what is faint, so both are
@@ -103,12 +104,20 @@ class LinearCanceller:
 
     @property
     def response(self) -> NDArray[np.int32]:
-        """The path as it was learnt, one number per sample of the tail, in no particular unit."""
+        """The path as it was learnt, one number per sample of the tail; see ``_UNIT``."""
         size = ctypes.c_int()
         self._speex.speex_echo_ctl(self._state, _RESPONSE_SIZE, ctypes.byref(size))
         response = np.zeros(size.value, np.int32)
         self._speex.speex_echo_ctl(self._state, _RESPONSE, response.ctypes.data)
         return response
+
+    def echo(self, reference: NDArray[np.float32]) -> NDArray[np.float32]:
+        """What would come of the last samples of ``reference`` by what is known of the path; it begins a tail earlier.
+        Nothing is learnt from that."""
+        response = self.response.astype(np.float32) / np.float32(_UNIT * (self._ratio or 1))
+        size = 1 << (reference.size - 1).bit_length()  # what wraps around falls on the first tail
+        spectrum = np.fft.rfft(reference, size) * np.fft.rfft(response, size)
+        return np.asarray(np.fft.irfft(spectrum, size)[response.size : reference.size], np.float32)
 
     def close(self) -> None:
         """Give the memory back. Safe to call twice."""
@@ -117,5 +126,6 @@ class LinearCanceller:
             self._speex.speex_echo_state_destroy(state)
 
 
-def _to_int16(sound: NDArray[np.float32]) -> Samples:
+def rounded(sound: NDArray[np.float32]) -> Samples:
+    """The nearest samples there are."""
     return np.asarray(np.rint(sound).clip(-32768, 32767), np.int16)
