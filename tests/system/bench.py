@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import threading
 import time
@@ -152,7 +153,8 @@ class Line:
     """One line of the simulated GPIO chip."""
 
     def __init__(self, number: int) -> None:
-        chip = Path("/sys/devices/platform") / _read(_SIMULATED / "dev_name") / _read(_SIMULATED / "bank0/chip_name")
+        self._chip = _read(_SIMULATED / "bank0/chip_name")
+        chip = Path("/sys/devices/platform") / _read(_SIMULATED / "dev_name") / self._chip
         self._number = number
         self._pull = chip / f"sim_gpio{number}" / "pull"
         self._value = os.open(chip / f"sim_gpio{number}" / "value", os.O_RDONLY)
@@ -167,8 +169,12 @@ class Line:
 
     @property
     def used(self) -> bool:
-        """Whether any program holds the line."""
-        return f" gpio-{self._number} " in _CONSUMERS.read_text()
+        """Whether any program holds the line. There the kernel counts the lines of all chips through."""
+        told = _CONSUMERS.read_text()
+        first = re.search(rf"^{self._chip}: GPIOs (\d+)-", told, re.MULTILINE)
+        if first is None:
+            raise LookupError(f"{_CONSUMERS} does not tell of {self._chip}")
+        return f" gpio-{int(first[1]) + self._number} " in told
 
 
 class Lamp(Watched):

@@ -229,7 +229,8 @@ class Day:
 
     def stop(self, when: str) -> None:
         mark = len(self._journal.records)
-        user = shown("User")["User"]
+        user, lines = shown("User")["User"], [Line(LED), self._button]
+        held = all(line.used for line in lines)
         begun = time.monotonic()
         run("systemctl", "stop", UNIT)
         seconds = time.monotonic() - begun
@@ -241,9 +242,9 @@ class Day:
         )
         left = run("pgrep", "-a", "-u", user).stdout.strip()
         self._check("nothing left running", not left, left or "no process")
-        lines = [Line(LED), self._button]
-        free = not any(line.used for line in lines) and not lines[0].lit
-        self._check("pins given back, LED dark", free, "free and low" if free else "still held, or lit")
+        free = held and not any(line.used for line in lines) and not lines[0].lit
+        seen = "free and low" if free else "still held, or lit" if held else "they were never held"
+        self._check("pins given back, LED dark", free, seen)
         self._journal.wait(
             lambda: any("Stopped" in str(r.get("MESSAGE")) for r in self._journal.records[mark:]), 10, "journal"
         )

@@ -1,4 +1,4 @@
-"""What an owner gets wrong and what a machine may lack, in the virtual machine: ``python -m tests.system.trouble``.
+"""What an owner gets wrong and what a machine may lack, in the virtual machine: ``python -m tests.system.trouble [PART…]``.
 
 Each time the box says what, where and how to mend it, works on without that part, and nothing is lost. Prints a line
 for each thing that had to happen, with what the owner reads; the exit status is 1 if one of them did not.
@@ -289,7 +289,7 @@ def main() -> int:
     report = Report()
     with ExitStack() as stack:
         trouble = Trouble(report, stack)
-        for part in PARTS:
+        for part in sys.argv[1:] or PARTS:
             begun = time.monotonic()
             try:
                 getattr(trouble, part)()
