@@ -328,5 +328,5 @@ start() {
 # tell: what the service says of itself
 tell() {
     say "systemd calls it $(shown ActiveState) ($(shown SubState)); its status: $(shown StatusText)"
-    journalctl --quiet --no-pager --lines=8 --output=cat --unit=voicebox.service >&2 || true
+    journalctl --quiet --no-pager --lines=20 --output=cat --unit=voicebox.service >&2 || true
 }
