@@ -1,5 +1,5 @@
-"""What an owner gets wrong and what a machine may lack, in the virtual machine: ``python -m tests.system.trouble``, with
-the names of some parts if not all are wanted.
+"""What an owner gets wrong and what a machine may lack, in the virtual machine: ``python -m tests.system.trouble``,
+with the names of some parts if not all are wanted.
 
 Each time the box says what, where and how to mend it, works on without that part, and nothing is lost. Prints a line
 for each thing that had to happen, with what the owner reads; the exit status is 1 if one of them did not.
