@@ -16,9 +16,16 @@ LATER = (-0.03, 0.25)
 """How much less the loop's own delay may be, and how much cards and sound server may add: seconds."""
 
 
+ATTEMPTS = 4
+"""A machine so busy that sound was interrupted proves nothing: then it is tried again, so often."""
+
+
 def examined(pulse: PulseServer, folder: Path, code: int) -> dict[str, Any]:
     (folder / "voicebox.toml").write_text(CONFIG, encoding="utf-8")
-    done = voicebox("doctor", "--json", "--config", "voicebox.toml", environ=pulse.env, cwd=folder)
+    for _ in range(ATTEMPTS):
+        done = voicebox("doctor", "--json", "--config", "voicebox.toml", environ=pulse.env, cwd=folder)
+        if "sound was interrupted" not in done.stdout:
+            break
     assert done.returncode == code, done.stdout + done.stderr
     assert done.stderr == ""
     found: dict[str, Any] = json.loads(done.stdout)

@@ -79,7 +79,11 @@ class PulseServer:
         command = ["setpriv", "--pdeathsig", "KILL", "--"]  # it ends with us, even if we are killed
         command += ["pulseaudio", "-n", "--daemonize=no", "--exit-idle-time=-1", "--use-pid-file=no", "--realtime=yes"]
         command += ["--disallow-exit", "--log-level=error", *(f"--load={module}" for module in modules)]
-        environment = {**os.environ, **self.env, "HOME": str(self.directory)}
+        settings = self.directory / "daemon.conf"
+        settings.write_text(
+            "rlimit-rttime = -1\n", encoding="utf-8"
+        )  # a host that stands still is no reason to be killed
+        environment = {**os.environ, **self.env, "HOME": str(self.directory), "PULSE_CONFIG": str(settings)}
         self._process = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
         self._await_answer()
         self.control("set-default-sink", "speaker")  # Debian's ALSA configuration makes PulseAudio's default ALSA's
