@@ -19,9 +19,11 @@ from voicebox.assets import speech
 from voicebox.audio.base import Handlers
 from voicebox.audio.wavfile import WavBackend
 from voicebox.doctor import examination, network, pins, sound
+from voicebox.doctor.acoustics import sweep
 from voicebox.doctor.base import Case, Check, Finding, left_out, well
 from voicebox.doctor.examination import Family, examine
 from voicebox.errors import DeviceError
+from voicebox.simulator import Simulator
 from voicebox.virtualtime import run_virtual
 
 NOTHING = {"VOICEBOX_LIGHTS__BACKEND": "none", "VOICEBOX_BUTTON__PIN": "false"}
@@ -237,8 +239,6 @@ def test_one_handshake_proves_the_token(tmp_path: Path) -> None:
 
 def test_a_token_that_is_refused(tmp_path: Path) -> None:
     async def main() -> list[Finding]:
-        from voicebox.simulator import Simulator  # noqa: PLC0415
-
         async with Simulator("lira", meeting_id="m") as simulator:
             return await collect(network.check, box(nobody(), tmp_path, lira(simulator.url)))
 
@@ -267,6 +267,4 @@ def test_without_a_service_no_network_is_needed(tmp_path: Path) -> None:
 
 
 def test_a_sweep_is_not_too_loud() -> None:
-    from voicebox.doctor.acoustics import sweep  # noqa: PLC0415
-
     assert int(np.abs(sweep().astype(np.int32)).max()) <= 3_277
