@@ -308,7 +308,13 @@ enable_service() {
     runs_systemd
 }
 
-# start: whether the service is ready within READY_LIMIT seconds. While it waits for a microphone it is not.
+# hears: whether the box says that it has its microphone
+hears() {
+    local answer
+    answer=$("$program" status --json 2>/dev/null) && [[ $answer != *'"fault": "no microphone"'* ]]
+}
+
+# start HEARD: whether the service is ready within READY_LIMIT seconds; if HEARD is not empty, with its microphone
 start() {
     local ends=$((SECONDS + READY_LIMIT))
     systemctl daemon-reload
@@ -317,7 +323,7 @@ start() {
     while [ "$SECONDS" -lt "$ends" ]; do
         sleep 1
         case $(shown ActiveState) in
-            active) return 0 ;;
+            active) [ -n "$1" ] && ! hears || return 0 ;;
             failed) return 1 ;;
         esac
         [ "$(shown NRestarts)" -lt 3 ] || return 1 # it ends again and again

@@ -180,11 +180,11 @@ def test_a_version_that_never_was(tmp_path: Path) -> None:
         file.writestr("voicebox/app.py", "works")
         file.writestr(f"{information}/METADATA", f"Name: voicebox\nVersion: {VERSION}\n")
         file.writestr(f"{information}/RECORD", "")
-    tree = versions.make(tmp_path / "tree", tmp_path / "wheels", "99.0", {"voicebox/app.py": "broken"})
+    tree = versions.make(tmp_path / "tree", tmp_path / "wheels", "99.0", {"voicebox/app.py": ", no more"})
     assert versions.version_of(tree) == "99.0"
     assert (tree / "scripts" / "install").exists()
     with zipfile.ZipFile(tree / "wheels" / "voicebox-99.0-py3-none-any.whl") as file:
         assert file.read("voicebox/__init__.py") == b'__version__ = "99.0"\n'
-        assert file.read("voicebox/app.py") == b"broken"
+        assert file.read("voicebox/app.py") == b"works, no more"
         assert b"Version: 99.0" in file.read("voicebox-99.0.dist-info/METADATA")
         assert len(file.read("voicebox-99.0.dist-info/RECORD").splitlines()) == 4

@@ -66,7 +66,8 @@ class App:
         self._given = given or Parts()
         self.environ = os.environ if self._given.environ is None else self._given.environ
         self._over = asyncio.Event()  # a successor may take over
-        self._started = asyncio.Event()  # the microphone works, or is not wanted
+        self._started = asyncio.Event()  # what becomes of the microphone is known: it works, is lost, or is not wanted
+        self._proven = asyncio.Event()  # it works, or is not wanted
 
     async def __aenter__(self) -> "App":
         """Open everything. A light or button that cannot be had is said once and left out: no reason to give up."""
@@ -274,12 +275,13 @@ class App:
     def _device_lost(self, device: str, why: str) -> None:
         if device == Device.MICROPHONE:
             self.hearing.lost()
+            self._started.set()
         self.box.dispatch(DeviceLost(Device(device), why))
 
     def _device_ready(self, device: str) -> None:
         if device == Device.MICROPHONE:
             self.hearing.works()
-            self._started.set()
+            self._prove()
         else:
             self.volume.speaker_ready()
         self.box.dispatch(DeviceReady(Device(device)))
@@ -305,7 +307,11 @@ class App:
 
     def _need_no_microphone(self, step: Step) -> None:
         if step.after.muted:
-            self._started.set()
+            self._prove()
+
+    def _prove(self) -> None:
+        self._started.set()
+        self._proven.set()
 
     def _tell_systemd(self, step: Step) -> None:
         before, after = step.before, step.after
@@ -323,6 +329,7 @@ class App:
         self.notifier.ready()
         self.tell()
         _log.info("ready: %s", self.status(self.box.state))
+        await self._proven.wait()
         if not self.refused:
             reload.keep(self.settings, self.environ)
 

@@ -56,7 +56,7 @@ class Notifier:
         self._send("STATUS=" + " ".join((text or self._status).split()))
 
     def watchdog(self) -> None:
-        """A sign of life. While starting, as when waiting for a sound card, it asks for more time instead."""
+        """A sign of life. While starting, as when a slow card loads the wake word, it asks for more time instead."""
         more = int((self.watchdog_interval or 0) * _EXTENSION * 1e6)
         self._send("WATCHDOG=1" if self._started else f"EXTEND_TIMEOUT_USEC={more}")
 

@@ -34,7 +34,7 @@ from tests.system.box import (
 )
 from tests.system.report import Report
 from tests.system.snapshot import differences, snapshot, walk
-from tests.system.versions import CRASHES, HANGS, TREE, make, version_of
+from tests.system.versions import CRASHES, DEAF, HANGS, TREE, make, version_of
 
 WORK = Path("/check")
 WHEELS = WORK / "wheels"
@@ -298,6 +298,13 @@ class Check:
         left = f"previous -> {target('previous')}, {versions()}"
         self._check("of the new one nothing is left", "92.0" not in versions(), left)
 
+    def deaf(self) -> None:
+        before = target("current")
+        done = upgrade_to(make(WORK / "deaf", WHEELS, "94.0", DEAF))
+        told = "deaf on purpose" in done.stderr and "version 94.0 was not installed" in done.stderr
+        self._check("a version that has lost the microphone is taken back", done.returncode == 1 and told, words(done))
+        self._running("the old one runs", before)
+
     def hangs(self) -> None:
         before = target("current")
         tree = make(WORK / "hangs", WHEELS, "93.0", HANGS)
@@ -354,7 +361,7 @@ class Check:
 
 STAGES = {
     "unbooted": "refusals packages fresh purge offline",
-    "booted": "boots secrets doctor button again upgrade power_cut crashes hangs settings roll_back disabled "
+    "booted": "boots secrets doctor button again upgrade power_cut crashes deaf hangs settings roll_back disabled "
     "leave clean",
     "machine": "bare upgrade crashes roll_back leave",
 }

@@ -11,6 +11,7 @@ from zipfile import ZipFile
 TREE = Path(__file__).parent.parent.parent
 CRASHES = {"voicebox/app.py": 'raise RuntimeError("broken on purpose")\n'}
 HANGS = {"voicebox/daemon.py": "import time\n\n\ndef main(*_):\n    time.sleep(3600)\n"}
+DEAF = {"voicebox/app.py": 'App._device_ready = lambda self, device: self._device_lost(device, "deaf on purpose")\n'}
 
 
 def version_of(tree: Path) -> str:
@@ -20,7 +21,7 @@ def version_of(tree: Path) -> str:
 
 def make(directory: Path, wheels: Path, version: str, changes: Mapping[str, str] | None = None) -> Path:
     """A tree of this version in ``directory``, with its wheels in ``wheels/``; ``changes``: what files of the package
-    hold instead. Returns the directory."""
+    end with. Returns the directory."""
     shutil.copytree(TREE, directory, ignore=shutil.ignore_patterns(".*", "build", "tests", "wheels"))
     project = directory / "pyproject.toml"
     project.write_text(re.sub(r'^version = ".*"$', f'version = "{version}"', project.read_text(), flags=re.MULTILINE))
@@ -42,7 +43,7 @@ def _renumber(wheel: Path, directory: Path, version: str, changes: Mapping[str, 
             content = old.read(name)
             if name.endswith((".dist-info/METADATA", "voicebox/__init__.py")):
                 content = content.replace(before.encode(), version.encode(), 1)
-            content = changes[name].encode() if name in changes else content
+            content += changes.get(name, "").encode()
             names.append(name.replace(f"voicebox-{before}.dist-info", information))
             if not name.endswith("/RECORD"):
                 new.writestr(names[-1], content)
