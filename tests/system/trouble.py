@@ -90,8 +90,11 @@ class Trouble:
             self._light("pin of another program", "led = 5", "another program has the pin")
         with self._sound_card_on_the_header():
             self._light("pin of the sound card (I2S)", "led = 19", "the sound card on the header")
+            SETTINGS.write_text(self._with("[lights]\nled = 19\n"))
             checked = run("voicebox", "check")
-            self._check("and voicebox check refuses it", checked.returncode == 78, checked.stdout.strip())
+            SETTINGS.write_text(self._good)
+            told = checked.returncode == 78 and "lights.led uses GPIO19" in checked.stderr
+            self._check("and voicebox check refuses it", told, checked.stdout.strip() + checked.stderr.strip())
         self._light("no SPI", 'backend = "apa102"', "SPI is off or not for this user")
 
     def _light(self, what: str, settings: str, words: str) -> None:
