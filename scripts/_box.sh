@@ -147,7 +147,7 @@ make_version() {
     # with byte-code, which the service may not write; and with what installs it, to take it back without a tree
     change "$directory/bin/python" -m compileall -q -j 0 -x "$NEVER_LOADED" "$directory/lib"
     change mkdir "$directory/tree"
-    change cp -r "$root/scripts" "$root/systemd" "$root/config" "$root/constraints.txt" "$root/pyproject.toml" "$directory/tree"
+    change cp -r "$root/scripts" "$root/systemd" "$root/config" "$root/pyproject.toml" "$directory/tree"
 }
 
 # write_sbom DIRECTORY: what was put there, for a scanner
@@ -175,7 +175,7 @@ install_wheels() {
     /usr/bin/python3 "$pip" --python "$1/bin/python" install --quiet --no-compile --no-index --no-deps "$wheels"/*.whl >&2 ||
         die "pip could not install these wheels; its message is above. \"Not a supported wheel\" means that they were built" \
             "for another processor or Python than this machine's $(/usr/bin/python3 --version)"
-    # what openwakeword alone asks for is left out on purpose (LEFT_OUT in _lib.sh)
+    # what openwakeword alone asks for is left out on purpose (LEFT_OUT in scripts/lock)
     missing=$(/usr/bin/python3 "$pip" --python "$1/bin/python" check | grep -v -e '^openwakeword .* not installed' -e '^No broken') || true
     [ -z "$missing" ] ||
         die "the wheels in $wheels are not complete; build them anew: scripts/build-wheels $wheels"

@@ -4,16 +4,15 @@
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 venv=$root/.venv
+locks=$root/lock
 export PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
 
 # The box runs without them, but cannot reach a service (certificates), suppress noise, or be tried out (aplay).
 MORE_PACKAGES=(ca-certificates libspeexdsp1 alsa-utils)
 # MP3 that sounds while it still comes in. Debian 13 calls it libmpg123-0t64; apt finds that under this name, dpkg does not.
 compgen -G '/usr/lib/*/libmpg123.so.0' >/dev/null || MORE_PACKAGES+=(libmpg123-0)
-# PyAudio and systemd-python are built here: they come without wheels.
+# pyaudio and systemd-python are built here: they come without wheels.
 BUILD_PACKAGES=(python3 python3-venv python3-dev gcc libc6-dev pkg-config portaudio19-dev libsystemd-dev)
-# What openwakeword asks for, and a box never loads: it only reads that package's files. 200 MB.
-LEFT_OUT=(scipy scikit_learn joblib threadpoolctl narwhals cloudpickle tqdm)
 # Sound devices without a sound card, voices to listen to, and what the checks run.
 TEST_PACKAGES=(pulseaudio pulseaudio-utils libasound2-plugins espeak-ng flite sox systemd procps shellcheck mosquitto openssl)
 
@@ -79,11 +78,31 @@ find_python() {
         "Debian 12 and Raspberry Pi OS bookworm, or newer, bring one; or name another with its headers: PYTHON=/path/to/python3 $0"
 }
 
-# install_project EXTRAS STAMP…: the project with its pinned dependencies into .venv, unless that has been done
+# listed PYTHON VERB ARGUMENT…: pip for what requirements files list with hashes, and nothing else: it fetches nothing that
+# is not in them, and builds with what PYTHON has
+listed() {
+    local python=$1 verb=$2
+    shift 2
+    "$python" -m pip "$verb" --quiet --require-hashes --no-deps --no-build-isolation --use-pep517 "$@" >&2 ||
+        die "not all that $locks lists could be had; pip's message is above. If hashes do not match, the index gave another file" \
+            "than the one that is listed, and it was not used: see SECURITY.md, \"What it is made of\"." \
+            "Otherwise: is this machine online? Then run this again."
+}
+
+# unlisted PYTHON VERB ARGUMENT…: pip for this tree itself; nothing is fetched
+unlisted() {
+    local python=$1 verb=$2
+    shift 2
+    "$python" -m pip "$verb" --quiet --no-index --no-deps --no-build-isolation --use-pep517 "$@" "$root" >&2 ||
+        die "pip $verb $root failed; its message is above"
+}
+
+# install_project LOCKS STAMP…: the project, in place, and what these list, into .venv, unless that has been done
 install_project() {
-    local extras=$1 stamp wanted python
+    local name lists=() stamp wanted python
+    for name in $1; do lists+=(--requirement="$locks/$name.txt"); done
     shift
-    wanted=$(cat "$root/pyproject.toml" "$root/constraints.txt" <(echo "$root") | sha256sum)
+    wanted=$(cat "$root/pyproject.toml" "$locks/"*.txt <(echo "$root") | sha256sum)
     if [ "$(cat "$venv/$1" 2>/dev/null)" = "$wanted" ] && "$venv/bin/python" -c '' 2>/dev/null; then
         return
     fi
@@ -94,30 +113,30 @@ install_project() {
         say "making a virtual environment in $venv with $("$python" --version)"
         "$python" -m venv --clear "$venv" >&2 || die "the virtual environment could not be made; see above"
     fi
-    say "installing voicebox[$extras] and its dependencies into $venv (takes a minute or two)"
-    # The constraints hold for the builds of PyAudio and systemd-python too; newer pips want to be told separately.
-    PIP_CONSTRAINT=$root/constraints.txt PIP_BUILD_CONSTRAINT=$root/constraints.txt \
-        "$venv/bin/python" -m pip install --quiet --use-pep517 -e "${root}[$extras]" >&2 ||
-        die "pip could not install them; its message is above. Is this machine online? Then run this again."
+    say "installing voicebox and its dependencies into $venv (takes a minute or two)"
+    listed "$venv/bin/python" install --requirement="$locks/build.txt"
+    listed "$venv/bin/python" install "${lists[@]}"
+    unlisted "$venv/bin/python" install --editable
     for stamp; do echo "$wanted" >"$venv/$stamp"; done
 }
 
-# set_up demo|test|bench: what that needs, on the machine and in .venv
+# set_up demo|test: what that needs, on the machine and in .venv
 set_up() {
     case $1 in
         demo)
             need_packages "${BUILD_PACKAGES[@]}" "${MORE_PACKAGES[@]}"
-            install_project demo .installed-demo
+            install_project "box demo" .installed-demo
             ;;
         test)
             need_packages "${BUILD_PACKAGES[@]}" "${MORE_PACKAGES[@]}" "${TEST_PACKAGES[@]}"
-            install_project demo,bench,test .installed-test .installed-demo
-            ;;
-        bench)
-            need_packages "${BUILD_PACKAGES[@]}" "${MORE_PACKAGES[@]}" "${TEST_PACKAGES[@]}"
-            install_project demo,bench,test .installed-bench .installed-test .installed-demo
+            install_project "box demo test" .installed-test .installed-demo
             ;;
     esac
+}
+
+# pins PATTERN [not]: the packages of lock/box.txt whose lines match it, or do not; whatever machine they are for
+pins() {
+    awk -v pattern="$1" -v other="${2:-}" '/^[^ #]/ { on = ($0 ~ pattern) != (other != ""); sub(/ ;[^\\]*/, " ") } on' "$locks/box.txt"
 }
 
 # own_version: of the project in this tree
@@ -126,39 +145,36 @@ own_version() { sed -n 's/^version = "\(.*\)"$/\1/p' "$root/pyproject.toml"; }
 # While wheels are built: for whoever cleans up.
 tools=
 
-# build_wheels DIRECTORY [REQUIREMENT…]: the wheels of the project and of all it needs, and nothing else, for the Python
-# and processor of this machine. Those of the dependencies are kept until a pin or the Python changes.
+# build_wheels DIRECTORY [FILE…]: the wheels of the project and of all that lock/box.txt and these files list, and nothing
+# else, for the Python and processor of this machine. Those of the dependencies are kept until a list or the Python changes.
 build_wheels() {
-    local directory=$1 python wanted name arguments=()
+    local directory=$1 python wanted
     shift
     need_packages "${BUILD_PACKAGES[@]}"
     python=$(find_python)
+    set -- "$locks/box.txt" "$@"
     wanted=$({
-        grep -v '^version = ' "$root/pyproject.toml"
-        cat "$root/constraints.txt"
+        cat "$locks/build.txt" "$@"
         "$python" -VV
         uname -m
-        echo "$*" "${LEFT_OUT[@]}"
     } | sha256sum)
     mkdir -p "$directory"
     rm -rf "$directory"/.tools.* # of one that was interrupted
     tools=$(mktemp -d -p "$directory" .tools.XXXXXX) # /tmp may be in memory, and small
     "$python" -m venv "$tools" >&2 || die "the virtual environment could not be made; see above"
+    python=$tools/bin/python
+    TMPDIR=$tools listed "$python" install --requirement="$locks/build.txt"
     if [ "$(cat "$directory/.built" 2>/dev/null)" = "$wanted" ]; then
         say "building the wheel of voicebox; those of its dependencies are there"
         rm -f "$directory"/voicebox-*.whl
-        arguments=(--no-deps)
-        set --
     else
         say "building the wheels of voicebox and its dependencies with $("$python" --version) (takes some minutes)"
         rm -f "$directory"/*.whl "$directory/.built"
+        TMPDIR=$tools listed "$python" wheel --wheel-dir="$directory" "${@/#/--requirement=}"
     fi
-    TMPDIR=$tools PIP_CONSTRAINT=$root/constraints.txt PIP_BUILD_CONSTRAINT=$root/constraints.txt \
-        "$tools/bin/python" -m pip wheel --quiet --use-pep517 --wheel-dir "$directory" "${arguments[@]}" "$root" "$@" >&2 ||
-        die "pip could not build the wheels; its message is above. Is this machine online? Then run this again."
-    for name in "${LEFT_OUT[@]}"; do rm -f "$directory/$name"-*.whl; done
+    TMPDIR=$tools unlisted "$python" wheel --wheel-dir="$directory"
+    "$python" "$root/scripts/sbom" "$directory" >"$directory/sbom.cdx.json"
     rm -rf "$tools"
     tools=
-    "$python" "$root/scripts/sbom" "$directory" >"$directory/sbom.cdx.json"
     echo "$wanted" >"$directory/.built"
 }
