@@ -69,6 +69,8 @@ NOT_RUN = {
     "scripts/install": "it changes the system: test_install.py, scripts/install-check",
     "scripts/install-check": "it makes whole systems, and is a test",
     "scripts/build-wheels": "it takes minutes: scripts/install-check",
+    "scripts/lock": "it asks the package index: test_lock.py",
+    "scripts/arm64-check": "it downloads 50 MB, and is a test",
     "scripts/build-deb": "it takes minutes: scripts/deb-check",
     "scripts/deb-check": "it makes whole systems, and is a test",
     "scripts/fleet-check": "it makes whole systems, and is a test",

@@ -3,7 +3,6 @@
 import os
 import shutil
 import subprocess
-import tomllib
 from pathlib import Path
 
 import pytest
@@ -143,16 +142,3 @@ def test_the_last_word_is_pytests() -> None:
     script = (ROOT / "scripts/test").read_text()
     assert script.endswith('\ncat "$log"\nexit "$failed"\n')
     assert script.count("|| failed=$?\n") == 2
-
-
-def test_every_dependency_is_pinned() -> None:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    wanted = [
-        *project["dependencies"],
-        *(name for extra in project["optional-dependencies"].values() for name in extra),
-    ]
-    lines = (line.split("#")[0].strip() for line in (ROOT / "constraints.txt").read_text().splitlines())
-    pinned = {line.partition("==")[0].lower().replace("_", "-"): line for line in lines if line}
-    assert all("==" in line for line in pinned.values())
-    names = {requirement.split("[")[0].split("=")[0].rstrip("<>~! ").lower() for requirement in wanted}
-    assert names - set(pinned) == set()
