@@ -10,7 +10,6 @@ import zipfile
 from collections.abc import Iterable, Iterator
 from importlib import metadata
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 from packaging.requirements import Requirement
@@ -24,11 +23,7 @@ BESIDES = {"demo": ("box", "build"), "test": ("box", "build", "demo"), "fuzz": (
 """What is installed with which other lists."""
 
 
-@pytest.fixture
-def script(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    monkeypatch.setattr("sys.path", list(sys.path))
-    monkeypatch.setattr("sys.dont_write_bytecode", True)
-    return scripts.load("lock")
+SCRIPT = scripts.load("lock")
 
 
 def pins(*locks: str) -> Iterator[tuple[str, str]]:
@@ -44,8 +39,8 @@ def missing(requirements: Iterable[str], lock: str) -> list[Requirement]:
     return [one for one, name in names if name not in listed or listed[name] not in one.specifier]
 
 
-def test_there_is_one_for_every_purpose(script: ModuleType) -> None:
-    assert LOCKS.keys() == script.PURPOSES.keys() == script.wanted(PROJECT).keys()
+def test_there_is_one_for_every_purpose() -> None:
+    assert LOCKS.keys() == SCRIPT.PURPOSES.keys() == SCRIPT.wanted(PROJECT).keys()
 
 
 def test_a_package_has_one_version_everywhere() -> None:
@@ -61,9 +56,9 @@ def test_every_line_pins_a_version_and_every_version_has_hashes(lock: str) -> No
 
 
 @pytest.mark.parametrize("lock", LOCKS)
-def test_all_that_the_project_asks_for_is_in_it(lock: str, script: ModuleType) -> None:
+def test_all_that_the_project_asks_for_is_in_it(lock: str) -> None:
     """Otherwise: scripts/lock."""
-    assert missing(script.wanted(PROJECT)[lock], lock) == []
+    assert missing(SCRIPT.wanted(PROJECT)[lock], lock) == []
 
 
 def needs(name: str) -> Iterator[Requirement]:
@@ -76,9 +71,9 @@ def needs(name: str) -> Iterator[Requirement]:
 
 
 @pytest.mark.parametrize("lock", sorted(LOCKS.keys() - {"lock"}))
-def test_what_its_packages_ask_for_is_in_it_too(lock: str, script: ModuleType) -> None:
+def test_what_its_packages_ask_for_is_in_it_too(lock: str) -> None:
     """But for what openwakeword asks for in vain: pip is told not to look itself."""
-    asked = (str(need) for name, _ in pins(lock) for need in needs(name) if need.name not in script.LEFT_OUT)
+    asked = (str(need) for name, _ in pins(lock) for need in needs(name) if need.name not in SCRIPT.LEFT_OUT)
     assert missing(asked, lock) == []
 
 
@@ -97,8 +92,8 @@ def test_what_its_packages_ask_for_is_in_it_too(lock: str, script: ModuleType) -
         ("PyAudio-0.2.14-cp311-cp311-win_amd64.whl", set()),
     ],
 )
-def test_wheels_for_debian_on_our_processors_may_be_taken(wheel: str, machines: set[str], script: ModuleType) -> None:
-    assert script.machines(wheel) == machines
+def test_wheels_for_debian_on_our_processors_may_be_taken(wheel: str, machines: set[str]) -> None:
+    assert SCRIPT.machines(wheel) == machines
 
 
 @pytest.mark.parametrize(
@@ -109,12 +104,10 @@ def test_wheels_for_debian_on_our_processors_may_be_taken(wheel: str, machines: 
         (["a-1-cp311-cp311-manylinux2014_aarch64.whl"], ["a-1-cp311-cp311-manylinux2014_aarch64.whl", "a-1.tar.gz"]),
     ],
 )
-def test_source_may_be_taken_only_where_a_processor_has_no_wheel(
-    wheels: list[str], taken: list[str], script: ModuleType
-) -> None:
+def test_source_may_be_taken_only_where_a_processor_has_no_wheel(wheels: list[str], taken: list[str]) -> None:
     files = [{"url": f"https://index.invalid/{name}", "hashes": {"sha256": name}} for name in wheels]
     package = {"wheels": files, "sdist": {"hashes": {"sha256": "a-1.tar.gz"}}}
-    assert script.hashes(package) == taken
+    assert SCRIPT.hashes(package) == taken
 
 
 @pytest.fixture

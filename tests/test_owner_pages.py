@@ -1,9 +1,7 @@
 """The pages and the card made by scripts/owner-pages: current, complete, and mended when they are not."""
 
 import re
-import sys
 from pathlib import Path
-from types import ModuleType
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -14,36 +12,30 @@ from voicebox.lights.patterns import CODES
 DOCS = scripts.ROOT / "docs"
 
 
-@pytest.fixture
-def script(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    monkeypatch.setattr("sys.path", list(sys.path))
-    monkeypatch.setattr("sys.dont_write_bytecode", True)
-    return scripts.load("owner-pages")
+SCRIPT = scripts.load("owner-pages")
 
 
-def test_they_are_current(
-    script: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_they_are_current(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr("sys.argv", ["owner-pages", "--check"])
-    assert script.main() == 0, capsys.readouterr().out
+    assert SCRIPT.main() == 0, capsys.readouterr().out
 
 
 def test_a_stale_page_is_noticed_and_mended_and_one_of_no_board_goes(
-    script: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(script, "DOCS", tmp_path)
+    monkeypatch.setattr(SCRIPT, "DOCS", tmp_path)
     (tmp_path / "pictures").mkdir()
     (tmp_path / "boards").mkdir()
     (tmp_path / "boards/gone.md").write_text("of a board there no longer is", "utf-8")
     (tmp_path / "lights.md").write_text((DOCS / "lights.md").read_text("utf-8"), "utf-8")
     monkeypatch.setattr("sys.argv", ["owner-pages", "--check"])
-    assert script.main() == 1
+    assert SCRIPT.main() == 1
     monkeypatch.setattr("sys.argv", ["owner-pages"])
-    assert script.main() == 0
+    assert SCRIPT.main() == 0
     assert (tmp_path / "boards/usb.md").read_text("utf-8") == (DOCS / "boards/usb.md").read_text("utf-8")
     assert not (tmp_path / "boards/gone.md").exists()
     monkeypatch.setattr("sys.argv", ["owner-pages", "--check"])
-    assert script.main() == 0
+    assert SCRIPT.main() == 0
 
 
 def test_every_board_is_in_the_quick_start() -> None:

@@ -1,10 +1,8 @@
 """docs/services.md: its table is that of the code, and what it tells the owner to write works."""
 
 import re
-import sys
 import tomllib
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
@@ -14,31 +12,6 @@ from voicebox.services.base import discover
 
 PAGE = (scripts.ROOT / "docs/services.md").read_text("utf-8")
 SERVICES = discover()
-
-
-@pytest.fixture
-def script(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    monkeypatch.setattr("sys.path", list(sys.path))
-    monkeypatch.setattr("sys.dont_write_bytecode", True)
-    return scripts.load("services-doc")
-
-
-def test_the_table_is_current(script: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sys.argv", ["services-doc", "--check"])
-    assert script.main() == 0, "run scripts/services-doc"
-
-
-def test_a_table_that_is_not_is_noticed_and_mended(
-    script: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    page = tmp_path / "services.md"
-    page.write_text(PAGE.replace("| emotions | ", "| emotions | sometimes "), "utf-8")
-    monkeypatch.setattr(script, "PAGE", page)
-    monkeypatch.setattr("sys.argv", ["services-doc", "--check"])
-    assert script.main() == 1
-    monkeypatch.setattr("sys.argv", ["services-doc"])
-    assert script.main() == 0
-    assert page.read_text("utf-8") == PAGE
 
 
 def section(service: str) -> str:
