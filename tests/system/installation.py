@@ -32,7 +32,7 @@ from tests.system.box import (
     versions,
     words,
 )
-from tests.system.report import Report
+from tests.system.report import Report, go_through
 from tests.system.snapshot import differences, snapshot, walk
 from tests.system.versions import CRASHES, DEAF, HANGS, TREE, make, version_of
 
@@ -367,16 +367,5 @@ STAGES = {
 }
 
 
-def main(stage: str) -> int:
-    report = Report()
-    check = Check(report)
-    for part in STAGES[stage].split():
-        try:
-            getattr(check, part)()
-        except (OSError, subprocess.SubprocessError, LookupError) as error:
-            report.check(part, False, repr(error))
-    return report.end()
-
-
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))
+    sys.exit(go_through(STAGES[sys.argv[1]], Check))

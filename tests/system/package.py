@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 
 from tests.system.box import ETC, STATE, UNIT, Done, as_user, install, run, shown, words
-from tests.system.report import Report
+from tests.system.report import Report, go_through
 from tests.system.snapshot import differences, snapshot, walk
 from tests.system.versions import TREE, version_of
 
@@ -206,16 +206,5 @@ STAGES = {
 }
 
 
-def main(stage: str) -> int:
-    report = Report()
-    check = Check(report)
-    for part in STAGES[stage].split():
-        try:
-            getattr(check, part)()
-        except (OSError, subprocess.SubprocessError, LookupError, ValueError) as error:
-            report.check(part, False, repr(error))
-    return report.end()
-
-
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))
+    sys.exit(go_through(STAGES[sys.argv[1]], Check))

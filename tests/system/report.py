@@ -1,5 +1,8 @@
 """One line for each thing that has to happen, with what was seen."""
 
+import subprocess
+from collections.abc import Callable
+
 
 class Report:
     def __init__(self) -> None:
@@ -16,3 +19,16 @@ class Report:
         """The exit status."""
         print(f"{self.failed} things were not as they should be" if self.failed else "all of it happened", flush=True)
         return 1 if self.failed else 0
+
+
+def go_through(parts: str, check: Callable[[Report], object]) -> int:
+    """The parts of a check, which are its methods' names, in their order; one that fails does not keep the others from
+    being tried. Returns the exit status."""
+    report = Report()
+    all_of_them = check(report)
+    for part in parts.split():
+        try:
+            getattr(all_of_them, part)()
+        except (OSError, subprocess.SubprocessError, LookupError, ValueError) as error:
+            report.check(part, False, repr(error))
+    return report.end()
