@@ -93,8 +93,9 @@ class Trouble:
             SETTINGS.write_text(self._with("[lights]\nled = 19\n"))
             checked = run("voicebox", "check")
             SETTINGS.write_text(self._good)
-            told = checked.returncode == 78 and "lights.led uses GPIO19" in checked.stderr
-            self._check("and voicebox check refuses it", told, checked.stdout.strip() + checked.stderr.strip())
+            said = (checked.stdout + checked.stderr).strip()
+            refused = checked.returncode == 78 and "lights.led uses GPIO19" in said
+            self._check("and voicebox check refuses it", refused, f"status {checked.returncode}, {said}")
         self._light("no SPI", 'backend = "apa102"', "SPI is off or not for this user")
 
     def _light(self, what: str, settings: str, words: str) -> None:
