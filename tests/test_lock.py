@@ -110,6 +110,18 @@ def test_source_may_be_taken_only_where_a_processor_has_no_wheel(wheels: list[st
     assert SCRIPT.hashes(package) == taken
 
 
+def test_all_files_of_a_package_that_is_for_some_machines_are_listed_and_those_machines_named(tmp_path: Path) -> None:
+    """uv leaves out the files for others, which scripts/vm-check needs, so it is not told."""
+    uv = tmp_path / "uv"
+    uv.write_text("#!/bin/sh\ncp answer.toml pylock.toml\n")
+    uv.chmod(0o755)
+    answer = '[[packages]]\nname = "lgpio"\n[[packages]]\nname = "colorama"\nmarker = "sys_platform == \'win32\'"\n'
+    (tmp_path / "answer.toml").write_text(answer)
+    packages = SCRIPT.resolve(uv, ["numpy>=2", "lgpio>=0.2; python_version < '3.13'"], {}, "3.11")
+    assert (tmp_path / "wanted.in").read_text().splitlines() == ["numpy>=2", "lgpio>=0.2"]
+    assert packages == [{"name": "lgpio", "marker": "python_version < '3.13'"}]
+
+
 @pytest.fixture
 def index(tmp_path: Path) -> Path:
     """A directory of packages, with one in it."""
