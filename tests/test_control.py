@@ -5,58 +5,24 @@ import json
 import os
 import socket
 import stat
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager, closing, suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.support.control import ACTIONS, SECRET, until, with_server
 from voicebox import control
-from voicebox.control import AlreadyRunningError, Control, ask, find_socket, follow, socket_path
-from voicebox.errors import ConfigError, DeviceError, VoiceboxError
+from voicebox.control import AlreadyRunningError, Control, ask, find_socket, socket_path
+from voicebox.errors import DeviceError, VoiceboxError
 from voicebox.redact import remember
 
-SECRET = "canary-control-4711-zkq"  # noqa: S105  # made up, to be looked for where it must not be
 HELLO = b'{"do": "hello"}\n'
-
-Act = Callable[[Mapping[str, Any]], dict[str, Any]]
-
-
-def refuse(request: Mapping[str, Any]) -> dict[str, Any]:
-    raise ConfigError(f"no {request.get('what')} here, not with {SECRET}")
-
-
-ACTIONS: dict[str, Act] = {
-    "hello": lambda request: {"echo": request.get("what", "")},
-    "secret": lambda _: {"token": SECRET, "text": f"it is {SECRET}"},
-    "refuse": refuse,
-}
 
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     return tmp_path / "run" / "control.sock"
-
-
-@asynccontextmanager
-async def serving(path: Path) -> AsyncIterator[Control]:
-    server = Control(path, ACTIONS)
-    await server.start()
-    try:
-        yield server
-    finally:
-        async with asyncio.timeout(1):
-            await server.stop()
-
-
-def with_server(path: Path, test: Callable[[Control], Awaitable[None]]) -> None:
-    async def main() -> None:
-        async with asyncio.timeout(20):
-            async with serving(path) as server:
-                await test(server)
-
-    asyncio.run(main())
 
 
 async def say(path: Path, *lines: bytes) -> list[Any]:
@@ -70,12 +36,6 @@ async def say(path: Path, *lines: bytes) -> list[Any]:
             answers += [json.loads(line)] if line else []
     writer.close()
     return answers
-
-
-async def until(happened: Callable[[], bool]) -> None:
-    """The other side, in the same loop, has its turns until this is so."""
-    while not happened():  # noqa: ASYNC110  # what is waited for says nothing when it happens
-        await asyncio.sleep(0)
 
 
 async def watch(path: Path) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
@@ -350,68 +310,5 @@ def test_what_a_subscriber_still_says_is_thrown_away(path: Path) -> None:
         server.publish({"number": 1})
         assert json.loads(await reader.readline()) == {"number": 1}
         writer.close()
-
-    with_server(path, test)
-
-
-# --- the client ----------------------------------------------------------------------------------------------------
-
-
-def test_the_client_says_that_nobody_answers(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def nobody() -> None:
-        await ask(path, {"do": "hello"})
-
-    async def asleep() -> None:
-        with closing(socket.socket(socket.AF_UNIX)) as server:
-            path.parent.mkdir()
-            server.bind(str(path))
-            server.listen()
-            await ask(path, {"do": "hello"})
-
-    monkeypatch.setattr(control, "PATIENCE", 0.05)
-    for case in (nobody, asleep):
-        with pytest.raises(DeviceError, match="is it running") as error:
-            asyncio.run(case())
-        assert error.value.exit_code == 69
-
-
-def test_the_client_says_that_it_may_not(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def forbidden(*_: object, **__: object) -> None:
-        raise PermissionError(13, "Permission denied")
-
-    monkeypatch.setattr(asyncio, "open_unix_connection", forbidden)
-    with pytest.raises(DeviceError, match="join the group voicebox"):
-        asyncio.run(ask(path, {"do": "hello"}))
-
-
-def test_follow_ends_with_the_daemon(path: Path) -> None:
-    async def test(server: Control) -> None:
-        got: list[str] = []
-
-        async def read() -> None:
-            async for line in follow(path):
-                got.append(line)  # noqa: PERF401  # what came before an exception counts too
-
-        task = asyncio.ensure_future(read())
-        await until(lambda: server.is_watched)
-        server.publish({"number": 1})
-        await until(lambda: bool(got))
-        await server.stop()
-        await task
-        assert got == ['{"number": 1}']
-
-    with_server(path, test)
-
-
-def test_follow_outlasts_the_patience_for_an_answer(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(control, "PATIENCE", 0.05)
-
-    async def test(server: Control) -> None:
-        lines = follow(path)
-        first = asyncio.ensure_future(anext(lines))
-        await asyncio.sleep(0.15)
-        server.publish({"number": 1})
-        assert await first == '{"number": 1}'
-        await lines.aclose()
 
     with_server(path, test)

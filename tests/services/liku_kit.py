@@ -3,9 +3,10 @@
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeVar
+from urllib.parse import parse_qsl, urlsplit
 
-from voicebox.core.events import ReplyAudio
-from voicebox.services.base import Dial, Effect, HttpAnswer, HttpRequest, Later, Send, Step
+from voicebox.core.events import ReplyAudio, ReplyText, SessionEnded
+from voicebox.services.base import Dial, Effect, HttpAnswer, HttpRequest, Later, Send, Step, Verdict
 from voicebox.services.liku import Service, Settings
 
 NOW = 1_700_000_000.0
@@ -16,7 +17,10 @@ PASSWORD = "canary-password-0123"  # noqa: S105  # made up, to be looked for whe
 TOKEN = "c0ffee" * 6 + "abcd"
 """Of 40 hexadecimal digits, as in the vendor's example."""
 DATA = "canary-connection-data=="
+LOGIN = "https://torooc-liku-api.med2lab.com/api/liku/authentication/"
+CHAT = "https://voice-liku-chat.med2lab.com"
 ACCOUNT = {"liku_email": EMAIL, "liku_password": PASSWORD}
+KEPT = {"liku_token": TOKEN}
 CANARIES = (EMAIL, PASSWORD, TOKEN, DATA)
 
 T = TypeVar("T")
@@ -114,3 +118,20 @@ def waits(effects: Iterable[Effect]) -> dict[str, float]:
 def seconds(count: float) -> bytes:
     """So much uplink sound."""
     return b"\3\0" * round(16_000 * count)
+
+
+def ended(step: Step) -> SessionEnded:
+    """Over for good, and why."""
+    assert isinstance(step, Verdict)
+    assert not step.retry
+    (event,) = step.effects
+    assert isinstance(event, SessionEnded)
+    return event
+
+
+def query(step: Step) -> dict[str, str]:
+    return dict(parse_qsl(urlsplit(request(step).url).query, strict_parsing=True))
+
+
+def texts(effects: list[Effect]) -> list[tuple[int, str]]:
+    return [(e.reply_id, e.text) for e in only(ReplyText, effects)]

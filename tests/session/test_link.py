@@ -1,9 +1,7 @@
-"""While the session is up: goodbye, the ends of connections, dead links, back-pressure, and nothing left behind."""
+"""While the session is up: goodbye, the ends of connections, dead links, back-pressure."""
 
 import asyncio
-import gc
 import json
-import os
 import socket
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -12,18 +10,13 @@ import pytest
 from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 
-from tests.support.session import JOINED, Line, Tcp, listening, now, running, upgrade, websocket, welcome
+from tests.support.session import JOINED, Line, Tcp, line_to, listening, now, running, upgrade, websocket, welcome
 from voicebox.core.events import ReplyAudio, ReplyStarted, SessionEnded, SessionLost, SessionReady
-from voicebox.core.state import Window
 from voicebox.pumps import GOODBYE
 from voicebox.services.base import Effect
 from voicebox.simulator import Simulator
 from voicebox.virtualtime import run_virtual
 from voicebox.websocket import SEND_TIMEOUT_MS
-
-
-def line_to(simulator: Simulator, **options: Any) -> Line:
-    return Line(simulator.url, token=simulator.token, meeting=simulator.meeting_id, **options)
 
 
 class Server:
@@ -374,54 +367,3 @@ def test_an_exception_nobody_expected_is_not_swallowed() -> None:
 
     with pytest.raises(ZeroDivisionError):
         run_virtual(main())
-
-
-# --- nothing is left behind ----------------------------------------------------------------------------------------
-
-
-def test_com_09_a_hundred_cycles_leave_no_task_socket_or_descriptor() -> None:
-    async def main() -> None:
-        async with Simulator() as simulator:
-            line = line_to(simulator)
-            async with running(line):
-
-                async def cycle(number: int) -> None:
-                    line.session.open()
-                    await line.until(SessionReady, number)
-                    line.uplink.set_window(Window())
-                    line.hear(10)
-                    await asyncio.sleep(0.05)
-                    line.uplink.set_window(None)
-                    await line.hang_up()
-                    await asyncio.sleep(0.05)
-
-                await cycle(1)
-                before = left_behind()
-                for number in range(2, 102):
-                    await cycle(number)
-                assert left_behind() == before
-                assert line.of(SessionLost) == []
-
-    run_virtual(main())
-
-
-def test_com_09_a_hundred_broken_dials_leave_nothing_either() -> None:
-    async def main() -> None:
-        async with listening(Tcp(b"nonsense\r\n\r\n")) as port:
-            line = Line(f"ws://127.0.0.1:{port}/ws", dice=lambda: 0.0)
-            async with running(line):
-                line.session.open()
-                await line.until(SessionLost, 1)
-                before = left_behind()
-                await line.until(SessionLost, 101)
-                line.session.close()
-                await asyncio.sleep(1)
-                assert left_behind() <= before
-
-    run_virtual(main())
-
-
-def left_behind() -> tuple[int, int]:
-    """(tasks, open file descriptors) now."""
-    gc.collect()
-    return len(asyncio.all_tasks()), len(os.listdir("/proc/self/fd"))  # noqa: PTH208  # names are enough

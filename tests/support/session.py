@@ -19,6 +19,7 @@ from voicebox.pumps import Surroundings
 from voicebox.redact import remember
 from voicebox.services import lira
 from voicebox.session import Session
+from voicebox.simulator import Simulator
 from voicebox.uplink import Uplink
 
 TOKEN = "canary-token-0123456789"  # noqa: S105  # made up, to be looked for where it must not be
@@ -216,3 +217,7 @@ def frame(opcode: int, payload: bytes, *, fin: bool = True, rsv1: bool = False) 
 
 
 JOINED = frame(1, b'{"type":"joined","data":{"sessionId":"s","participants":[]}}')
+
+
+def line_to(simulator: Simulator, **options: Any) -> Line:
+    return Line(simulator.url, token=simulator.token, meeting=simulator.meeting_id, **options)
