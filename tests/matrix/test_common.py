@@ -5,16 +5,14 @@ import logging
 
 import pytest
 
-from tests.matrix.witness import events, watch
+from tests.matrix.witness import SERVICES, events, watch
 from tests.support.bounded import run_bounded
 from tests.support.house import House, living
 from voicebox import remote
 from voicebox.core.events import ReplyText, Transcript
 from voicebox.core.state import Fault, Phase
 from voicebox.redact import redact
-from voicebox.services.base import discover
 
-SERVICES = sorted(discover())
 BRIEF = {"VOICEBOX_CONVERSATION__LISTEN_TIMEOUT_S": "3.0"}
 
 

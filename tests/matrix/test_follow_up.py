@@ -4,8 +4,7 @@ import asyncio
 
 import pytest
 
-from tests.matrix.test_matrix import SERVICES
-from tests.matrix.witness import ONE_TURN, audio_up_since, capabilities, events
+from tests.matrix.witness import ONE_TURN, SERVICES, audio_up_since, capabilities, events
 from tests.support.bounded import run_bounded
 from tests.support.house import House, living, now
 from voicebox.core.events import SpeakerDrained, TimerExpired

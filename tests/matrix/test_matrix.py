@@ -5,18 +5,14 @@ what its capabilities then promise. No cell is skipped.
 """
 
 import asyncio
-import base64
-import io
 from collections.abc import Callable, Coroutine
 from typing import Any
-from unittest.mock import patch
 
-import numpy as np
 import pytest
-import soundfile
 
 from tests.matrix.witness import (
     ONE_TURN,
+    SERVICES,
     assert_begins,
     assert_silent,
     assert_was_said,
@@ -28,30 +24,26 @@ from tests.matrix.witness import (
     events,
     fields,
     heard,
-    inject,
     interruptions,
     kinds,
+    living_briefly,
     place,
     sent,
+    to_the_end,
     uplink,
     watch,
 )
 from tests.support.bounded import run_bounded
 from tests.support.house import House, living, now
 from voicebox import remote
-from voicebox.audio.base import BLOCK, PLAYBACK_RATE
-from voicebox.audio.pcm import from_bytes, resample
+from voicebox.audio.base import BLOCK
 from voicebox.core.events import ReplyText, SessionLost, SessionWarning, Source, Transcript, VendorRaw
 from voicebox.core.scenes import Scene
 from voicebox.core.state import Fault, Phase
 from voicebox.demo.finger import PIN, Finger
 from voicebox.errors import VoiceboxError
-from voicebox.services.base import discover
 from voicebox.simulator import base as simulator
-from voicebox.wire import dump
 
-SERVICES = sorted(discover())
-BRIEF = {"VOICEBOX_CONVERSATION__LISTEN_TIMEOUT_S": "3.0"}
 Situation = Callable[[str], Coroutine[Any, Any, None]]
 SITUATIONS: dict[str, Situation] = {}
 
@@ -59,21 +51,6 @@ SITUATIONS: dict[str, Situation] = {}
 def situation(test: Situation) -> Situation:
     SITUATIONS[test.__name__] = test
     return test
-
-
-def living_briefly(service: str, **how: Any) -> Any:  # noqa: ANN401  # as living
-    """A parrot that is not listened to for long."""
-    how["options"] = BRIEF | how.get("options", {})
-    return living(service=service, **({"brain": "parrot", "duplex": "half"} | how))
-
-
-async def to_the_end(house: House, within: float = 120.0) -> None:
-    """The conversation ends by itself, and the connection with it."""
-    await house.until_phase(Phase.IDLE, within)
-    await asyncio.sleep(1.5)
-    assert house.phase is Phase.IDLE
-    assert not house.app.session.connected
-    assert house.app.hearing.trouble() is None
 
 
 async def answered_again(house: House) -> None:
@@ -379,81 +356,6 @@ async def unknown_type(service: str) -> None:
         assert "weather_report" in [event.type for event in events(house, VendorRaw)]
 
 
-def tts(content: str) -> str:
-    return dump({"type": "tts_chunk", "content": content})
-
-
-def stream(*pieces: str) -> tuple[str, ...]:
-    """ZeebeeAI's sound, whole."""
-    chunks = [{"type": "audio_chunk", "data": text, "chunk_index": n} for n, text in enumerate(pieces)]
-    return (*map(dump, ({"type": "audio_stream_start", "total_chunks": len(pieces)}, *chunks)),)
-
-
-NO_BASE64 = dump({"type": "audio", "data": "%%%"})
-"""To a service whose sound is binary this is any message of unknown type."""
-ODD: dict[str, dict[str, tuple[list[str], tuple[str | bytes, ...]]]] = {
-    "empty": {
-        "lira": (["empty_audio"], ()),
-        "liku": (["empty_audio"], ()),
-        "nextevi": ([], (tts(""), b"")),
-        "zeebee": ([], (dump({"type": "audio_chunk", "data": "", "chunk_index": 0}), b"")),
-    },
-    "odd_byte": {
-        "lira": (["odd_bytes"], ()),
-        "liku": (["odd_bytes"], ()),
-        "nextevi": (["bare_pcm"], (tts(base64.b64encode(b"\0").decode()),)),
-        "zeebee": (["wav_sound", "pieces_sliced"], ()),  # its pieces end in the middle of samples
-    },
-    "bad_base64": {
-        "lira": ([], (NO_BASE64,)),
-        "liku": ([], (NO_BASE64,)),
-        "nextevi": (["bad_audio"], ()),
-        "zeebee": ([], stream("%%%", "=A=A")),
-    },
-}
-"""What comes: faults of the simulator, and messages before the reply."""
-
-
-def odd_audio(form: str) -> Situation:
-    async def test(service: str) -> None:
-        faults, messages = ODD[form][service]
-        async with living_briefly(service, faults=faults) as house:
-            inject(house, *messages)
-            await house.ask()
-            await to_the_end(house)
-            assert house.faults == set()
-            assert_whole(house, heard(house), sent(house), exact=True if "wav_sound" in faults else None)
-
-    return test
-
-
-SITUATIONS |= {f"odd_audio_{form}": odd_audio(form) for form in ODD}
-
-
-def cd_stereo(pcm: bytes, form: str) -> bytes:
-    """Instead of the simulator's own encoding, which is at 24 kHz."""
-    samples = resample(from_bytes(pcm), PLAYBACK_RATE, 44_100) / 32768  # libsndfile spoils whole numbers in stereo MP3
-    file = io.BytesIO()
-    soundfile.write(file, np.stack([samples, samples], axis=1), 44_100, format=form)
-    return file.getvalue()
-
-
-@situation
-async def odd_audio_wrong_rate(service: str) -> None:
-    """A rate that is named is honoured; bare PCM names none, and is played at the documented one."""
-    async with living_briefly(service, faults=["wav_16k"] if service == "nextevi" else []) as house:
-        with patch("voicebox.simulator.zeebee._encoded", cd_stereo):
-            await house.ask()
-            began = now()
-            await house.until_phase(Phase.LISTENING)
-            took = now() - began
-            await to_the_end(house)
-        said = sent(house)
-        assert took == pytest.approx(said.size / PLAYBACK_RATE, abs=0.6)
-        assert house.faults == set()
-        assert_whole(house, heard(house), said, exact=service in ("lira", "liku"))
-
-
 # --- the table -----------------------------------------------------------------------------------------------------
 
 
@@ -465,6 +367,5 @@ def test_matrix(service: str, name: str) -> None:
 
 
 def test_the_table_is_whole() -> None:
-    """Every service can be simulated, and every kind of odd sound says what it means for each."""
+    """Every service can be simulated."""
     assert set(SERVICES) <= set(simulator.discover())
-    assert all(set(row) == set(SERVICES) for row in ODD.values())

@@ -1,5 +1,6 @@
-"""What the tests of the matrix look at: the wire, the speaker, the microphone."""
+"""What the tests of the matrix have in common, and look at: the wire, the speaker, the microphone."""
 
+import asyncio
 import json
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -7,18 +8,35 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tests.support.house import SILENT_AFTER, House
+from tests.support.house import SILENT_AFTER, House, living
 from voicebox.audio.base import CAPTURE_RATE, PLAYBACK_RATE
 from voicebox.audio.wavfile import FlushMark
 from voicebox.core.events import Event, Interrupted
 from voicebox.core.state import Phase
-from voicebox.services.base import Capabilities
+from voicebox.services.base import Capabilities, discover
 from voicebox.simulator.base import Link, Setup
 from voicebox.simulator.recording import Noted
 
 Samples = NDArray[np.int16]
 
+SERVICES = sorted(discover())
+BRIEF = {"VOICEBOX_CONVERSATION__LISTEN_TIMEOUT_S": "3.0"}
 ONE_TURN = [Phase.IDLE, Phase.CONNECTING, Phase.LISTENING, Phase.THINKING, Phase.SPEAKING, Phase.LISTENING, Phase.IDLE]
+
+
+def living_briefly(service: str, **how: Any) -> Any:  # noqa: ANN401  # as living
+    """A parrot that is not listened to for long."""
+    how["options"] = BRIEF | how.get("options", {})
+    return living(service=service, **({"brain": "parrot", "duplex": "half"} | how))
+
+
+async def to_the_end(house: House, within: float = 120.0) -> None:
+    """The conversation ends by itself, and the connection with it."""
+    await house.until_phase(Phase.IDLE, within)
+    await asyncio.sleep(1.5)
+    assert house.phase is Phase.IDLE
+    assert not house.app.session.connected
+    assert house.app.hearing.trouble() is None
 
 
 def capabilities(house: House) -> Capabilities:
