@@ -1,7 +1,6 @@
 """Power, heat, space, clock, Wi-Fi: what makes a box fail that is not its own fault."""
 
 import asyncio
-import re
 import shutil
 from collections.abc import AsyncIterator, Iterator
 
@@ -12,7 +11,6 @@ HOT = 80.0
 """Degrees Celsius from which a Pi slows itself down."""
 FULL, SPACE = 50 << 20, 700 << 20
 """Bytes: so few, and nothing can be kept any more; so many an upgrade needs (ROOM in scripts/_box.sh)."""
-_THROTTLED = "sys/devices/platform/soc/soc:firmware/get_throttled"
 _POWER_NOW, _POWER_ONCE, _SLOWED_NOW, _SLOWED_ONCE = 1 << 0, 1 << 16, 0b1110, 0b1110 << 16
 
 
@@ -21,23 +19,20 @@ async def check(case: Case) -> AsyncIterator[Finding]:
     if not machine.read("proc/device-tree/model").startswith("Raspberry"):
         yield left_out("this is no Raspberry Pi: power and throttling are not told")
     else:
-        told = machine.read(_THROTTLED) or await asyncio.to_thread(machine.run, ["vcgencmd", "get_throttled"])
-        for finding in judge_power(told):
+        for finding in judge_power(await asyncio.to_thread(machine.throttled)):
             yield finding
-    for finding in (*judge_heat(machine.read("sys/class/thermal/thermal_zone0/temp")), judge_space(machine)):
+    for finding in (*judge_heat(machine.heat()), judge_space(machine)):
         yield finding
     yield judge_clock(await asyncio.to_thread(machine.run, ["timedatectl", "show"]))
-    for name in _wireless(machine):
-        yield judge_wifi(name, await asyncio.to_thread(machine.run, ["iw", "dev", name, "get", "power_save"]))
+    for name in machine.wireless():
+        yield judge_wifi(name, await asyncio.to_thread(machine.sleeps, name))
 
 
-def judge_power(told: str) -> Iterator[Finding]:
-    """Of the firmware's word: bits of now, and 16 higher those of since the start."""
-    found = re.fullmatch(r"(?:throttled=0x)?([0-9a-fA-F]+)", told.strip())
-    if not found:
+def judge_power(bits: int | None) -> Iterator[Finding]:
+    """Of the firmware's word."""
+    if bits is None:
         yield left_out("the firmware does not tell of power and throttling")
         return
-    bits = int(found[1], 16)
     better = "a better power supply (5 V at the board), a shorter cable, fewer USB devices"
     if bits & _POWER_NOW:
         yield wrong("too little voltage now: sound will break and cards vanish", better)
@@ -51,11 +46,10 @@ def judge_power(told: str) -> Iterator[Finding]:
         yield well("power has always been sufficient, and nothing was throttled")
 
 
-def judge_heat(told: str) -> Iterator[Finding]:
-    """Of thousandths of a degree; nothing where nobody tells."""
-    if not told.lstrip("-").isdigit():
+def judge_heat(degrees: float | None) -> Iterator[Finding]:
+    """Nothing where nobody tells."""
+    if degrees is None:
         return
-    degrees = int(told) / 1000
     if degrees >= HOT:
         yield wrong(f"the processor is at {degrees:.0f} °C and slows down", "a heat sink, or air through the case")
     else:
@@ -84,18 +78,12 @@ def judge_clock(told: str) -> Finding:
     return note("the clock is not yet set by the network", "wait a minute; does the network let NTP (UDP 123) through?")
 
 
-def judge_wifi(name: str, told: str) -> Finding:
-    """Of ``iw dev NAME get power_save``."""
-    if "Power save: on" in told:
+def judge_wifi(name: str, sleeps: bool | None) -> Finding:
+    if sleeps:
         return note(
             f"{name} sleeps to save power: answers stutter and connections take longer",
             f"sudo iw dev {name} set power_save off; for good: nmcli connection modify NAME wifi.powersave 2",
         )
-    if "Power save: off" in told:
+    if sleeps is False:
         return well(f"{name} does not sleep")
     return left_out(f"{name} does not tell whether it sleeps (is iw installed?)")
-
-
-def _wireless(machine: Machine) -> list[str]:
-    found = (machine.root / "sys/class/net").glob("*/wireless")
-    return sorted(path.parent.name for path in found)

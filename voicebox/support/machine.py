@@ -67,6 +67,28 @@ class Machine:
         except OSError:
             return ""
 
+    def heat(self) -> float | None:
+        """Of the processor, in degrees Celsius; None where nobody tells, as below."""
+        told = self.read("sys/class/thermal/thermal_zone0/temp")
+        return int(told) / 1000 if told.lstrip("-").isdecimal() else None
+
+    def throttled(self) -> int | None:
+        """The firmware's word on power and heat: bits of now, and 16 higher those of since the start."""
+        told = self.read("sys/devices/platform/soc/soc:firmware/get_throttled") or self.run(
+            ["vcgencmd", "get_throttled"]
+        )
+        found = re.match(r"(?:throttled=0x)?([0-9a-fA-F]+)\b", told)
+        return int(found[1], 16) if found else None
+
+    def wireless(self) -> list[str]:
+        """The names of the Wi-Fi interfaces."""
+        return sorted(path.parent.name for path in (self.root / "sys/class/net").glob("*/wireless"))
+
+    def sleeps(self, interface: str) -> bool | None:
+        """Whether this Wi-Fi interface saves power."""
+        told = self.run(["iw", "dev", interface, "get", "power_save"])
+        return {"on": True, "off": False}.get(told.partition("Power save:")[2].split("\n")[0].strip())
+
     def system(self) -> Iterator[str]:
         system = self.read("etc/os-release")
         yield f"board: {_words(self.read('proc/device-tree/model')) or 'not a Pi'}"
@@ -91,10 +113,10 @@ class Machine:
             if (self.root / place).is_dir():
                 usage = shutil.disk_usage(self.root / place)
                 yield f"/{place}: {usage.free >> 20} MB of {usage.total >> 20} are free"
-        heat = self.read("sys/class/thermal/thermal_zone0/temp")
-        yield f"processor: {_number(heat) / 1000:.0f} °C" if heat else "processor: its temperature is not told"
-        throttled = re.search(r"throttled=(0x[0-9a-fA-F]+)", self.run(["vcgencmd", "get_throttled"]))
-        yield f"throttled: {throttled[1] if throttled else 'not told'} (0x0: power and heat have always been fine)"
+        heat, throttled = self.heat(), self.throttled()
+        yield "processor: its temperature is not told" if heat is None else f"processor: {heat:.0f} °C"
+        word = "not told" if throttled is None else f"{throttled:#x}"
+        yield f"throttled: {word} (0x0: power and heat have always been fine)"
 
     def unit(self) -> Iterator[str]:
         shown = self.run(["systemctl", "show", UNIT, f"--property={','.join(OF_THE_UNIT)}"])
@@ -118,8 +140,8 @@ class Machine:
                 yield f"{kind}: {state if state in ('up', 'down', 'dormant') else 'unknown'}"
         for line in self.read("proc/net/wireless").splitlines()[2:]:
             yield f"Wi-Fi signal: {' '.join(re.findall(r'-?[0-9]+', line.partition(':')[2])[1:3])} (of 70, dBm)"
-        power_save = self.run(["iw", "dev", "wlan0", "get", "power_save"])
-        yield f"Wi-Fi power save: {'on' if ': on' in power_save else 'off' if ': off' in power_save else 'not told'}"
+        for sleeps in map(self.sleeps, self.wireless()):
+            yield f"Wi-Fi power save: {'not told' if sleeps is None else 'on' if sleeps else 'off'}"
         routes = [line for line in self.read("proc/net/route").splitlines() if line.split("\t")[1:2] == ["00000000"]]
         servers = re.findall(r"^nameserver ", self.read("etc/resolv.conf"), re.MULTILINE)
         yield f"default routes: {len(routes)}, name servers: {len(servers)}"
