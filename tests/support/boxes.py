@@ -18,6 +18,21 @@ from voicebox.audio.wavfile import WavBackend
 from voicebox.virtualtime import run_virtual
 
 Samples = NDArray[np.int16]
+MOST_AFTER_FLUSH = 480  # samples at 24 kHz: 20 ms
+
+
+def noise(seconds: float, seed: int, rate: int = PLAYBACK_RATE) -> Samples:
+    """Loud noise without a zero, so that every sample can be told from silence and from its neighbours."""
+    values = np.random.default_rng(seed).integers(1_000, 12_000, round(seconds * rate))
+    return np.where(np.arange(values.size) % 2, values, -values).astype(np.int16)
+
+
+def find(needle: Samples, haystack: Samples) -> int:
+    """Where ``needle`` occurs, bit-exact and exactly once."""
+    starts = np.flatnonzero(haystack[: haystack.size - needle.size + 1] == needle[0])
+    found = [int(i) for i in starts if np.array_equal(haystack[i : i + needle.size], needle)]
+    assert len(found) == 1, f"found {len(found)} times in {haystack.size} samples"
+    return found[0]
 
 
 class Box(ABC):

@@ -1,4 +1,4 @@
-"""What every audio back-end promises. The contract tests in tests/contract/test_audio.py hold each back-end to it.
+"""What every audio back-end promises. The contract tests in tests/contract/test_audio*.py hold each back-end to it.
 
 Capture is s16le mono at 16 kHz in blocks of 20 ms; playback is s16le mono at 24 kHz. All methods are called on the
 event loop's thread and return at once, except the coroutines; all callbacks are made on the event loop's thread.
