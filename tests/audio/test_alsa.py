@@ -1,6 +1,7 @@
 """What C libraries print is kept from the log only while we say so."""
 
 import ctypes
+import subprocess
 import sys
 
 import pytest
@@ -51,3 +52,34 @@ def test_another_c_library_is_left_alone(monkeypatch: pytest.MonkeyPatch, capfd:
     with alsa.quiet():
         complain("shown")
     assert "shown" in capfd.readouterr().err
+
+
+MADE_ANEW = """
+import ctypes
+from voicebox.audio import alsa
+from voicebox.audio.streams import connect
+
+class Heap(ctypes.Structure):
+    _fields_ = [(name, ctypes.c_size_t) for name in "arena a b c d e f used free keepcost".split()]
+
+libc = ctypes.CDLL(None)
+libc.mallinfo2.restype = Heap
+alsa.hush()
+alsa.keep_leaky_libraries()
+
+def times(count):
+    for _ in range(count):
+        connect().terminate()
+        alsa.forget_configuration()
+    return libc.mallinfo2().used
+
+times(3)
+before = times(3)
+print((times(20) - before) // 20)
+"""
+
+
+def test_portaudio_made_anew_takes_nothing() -> None:
+    """As after each unplugging. In a process of its own, whose heap nobody else uses."""
+    done = subprocess.run([sys.executable, "-c", MADE_ANEW], capture_output=True, text=True, timeout=60, check=True)
+    assert int(done.stdout) < 4_000  # bytes each time

@@ -14,6 +14,18 @@ _ignore_error = _ERROR_HANDLER(lambda *_: None)  # module level: the libraries k
 _ignore_message = _MESSAGE_HANDLER(lambda _: None)
 
 
+_KEPT = ("libpixman-1.so.0",)
+"""Libraries that lose memory each time they are loaded (12 kB): ALSA's plug-ins bring them whenever PortAudio is made
+anew, which for a loose plug is many times a year. They stay loaded, at 0.1 MB."""
+
+
+def keep_leaky_libraries() -> None:
+    """For good. Those that are not installed are not missed."""
+    for library in _KEPT:
+        with suppress(OSError):
+            ctypes.CDLL(library)
+
+
 def hush() -> None:
     """Stop ALSA and JACK from printing a hundred lines to stderr at every start of PortAudio."""
     os.environ.setdefault("JACK_NO_START_SERVER", "1")

@@ -81,6 +81,7 @@ class PortAudioBackend:
 
     async def start(self, handlers: Handlers) -> None:
         alsa.hush()
+        alsa.keep_leaky_libraries()
         sys.setswitchinterval(min(sys.getswitchinterval(), 0.001))  # the callbacks have 5 ms to get the GIL
         self._loop = asyncio.get_running_loop()
         self._handlers = handlers
