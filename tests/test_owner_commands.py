@@ -194,9 +194,22 @@ def test_the_running_box_takes_both_at_once(tmp_path: Path) -> None:
         box.ready()
         here = {"VOICEBOX_CONTROL": str(tmp_path / "runtime" / "control.sock")}
         stored = run(box.config, "secret", "set", "lira_token", given=TOKEN, **here)
-        assert "the running box does not need it" in stored.stdout
+        assert "the running box knows it" in stored.stdout
         done = run(box.config, "config", "set", "conversation.listen_timeout_s", "4.5", **here)
         assert done.stdout.endswith("changed: conversation; in effect now\n")
         box.expect("settings: changed: conversation; in effect now")
         assert not box.said(TOKEN)
         assert voicebox("status", environ=here, cwd=tmp_path).returncode == 0
+
+
+def test_check_takes_a_sealed_secret_for_one(tmp_path: Path) -> None:
+    """Only the unit is given what is inside: the README's "voicebox check && systemctl reload" must get that far."""
+    config = tmp_path / "voicebox.toml"
+    config.write_text('service = "lira"\n[audio]\nbackend = "wav"\n[lira]\nmeeting_id = "kitchen"\n')
+    before = run(config, "check")
+    assert (before.returncode, "lira_token is missing" in before.stdout + before.stderr) == (78, True)
+    sealed = tmp_path / "credentials.sealed" / "lira_token"
+    sealed.parent.mkdir()
+    sealed.write_bytes(b"nobody knows")
+    after = run(config, "check")
+    assert after.returncode == 0, after.stdout

@@ -184,6 +184,24 @@ def test_a_wake_word_without_its_model_is_refused_before_anything_changes() -> N
     run_virtual(main())
 
 
+def test_a_service_that_lacks_something_is_refused_before_anything_changes() -> None:
+    """First its meeting, then its token; a secret stored meanwhile counts."""
+
+    async def main() -> str:
+        async with reloading() as (house, environ):
+            environ["VOICEBOX_SERVICE"] = "lira"
+            with pytest.raises(ConfigError, match="lira_token is missing"):
+                await reload_now(house)
+            house.app.settings.credentials.renewed["lira_token"] = "toy-credential-0815"  # noqa: S105  # a toy
+            with pytest.raises(ConfigError, match=r"lira\.meeting_id is not set"):
+                await reload_now(house)
+            assert house.app.successor is None
+            environ["VOICEBOX_LIRA__MEETING_ID"] = "kitchen"
+            return await reload_now(house)
+
+    assert run_virtual(main()) == "changed: service, lira; in effect now"
+
+
 def test_another_threshold_is_listened_with_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[Settings] = []
 

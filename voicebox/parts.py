@@ -337,14 +337,18 @@ def _check_wake(settings: Settings) -> list[str]:
 
 
 def _check_service(settings: Settings) -> list[str]:
-    """Whether the chosen service has all it needs to be dialled. Missing secrets are said elsewhere."""
+    """Whether the chosen service has all it needs to be dialled. Missing secrets are said elsewhere; one that is sealed
+    cannot be looked at from here."""
     section = settings.service_settings
     if section is None:
         return []
     try:
         credentials = settings.credentials.read(settings.secrets)
     except AuthError:
-        credentials = dict.fromkeys((*section.SECRETS, *section.SECRETS_ANY[:1]), "unused")
+        credentials = {}
+    for names in (*((name,) for name in section.SECRETS), section.SECRETS_ANY):
+        if names and not any(name in credentials for name in names):
+            credentials[names[0]] = "unused"
     try:
         discover()[settings.service].Service(section).dial(credentials, time.time())
     except ConfigError as error:
@@ -352,6 +356,13 @@ def _check_service(settings: Settings) -> list[str]:
     except AuthError as error:
         return [str(error)]
     return []
+
+
+def must_serve(settings: Settings) -> None:
+    """Raises ConfigError if the chosen service cannot be dialled with these settings and the secrets there are."""
+    problems = settings.credentials.problems(settings.secrets) or _check_service(settings)
+    if problems:
+        raise ConfigError(*problems)
 
 
 def _check_pins(settings: Settings) -> list[str]:

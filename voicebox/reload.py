@@ -147,6 +147,9 @@ class Reloader:
                 new = await self._off_loop(self._load)
                 sections = app.settings.differences(new)
                 later = [name for name in sections if _waits(app, name, new)]
+                new.credentials.renewed = app.settings.credentials.renewed
+                if later:
+                    await self._off_loop(parts.must_serve, new)
                 made = {name: await self._off_loop(LIVE[name][0], new) for name in sections if not later}
             except ConfigError as error:
                 self._refuse(error)
@@ -155,7 +158,6 @@ class Reloader:
                 app.notifier.ready()
             app.refused = ""
             app.tell()
-            new.credentials.renewed = app.settings.credentials.renewed
             return self._later(new, sections) if later or app.ending else self._now(new, made)
 
     @staticmethod

@@ -89,7 +89,7 @@ def _tell(name: str, secret: str) -> None:
         print(
             "the running box uses it from its next connection on"
             if answer.get("in_use")
-            else "the running box does not need it"
+            else "the running box knows it, and has no use for it with its present settings"
         )
 
 
