@@ -272,6 +272,7 @@ class Check:
         )
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+        self._wait(lambda: not _lives(process.pid))  # its helpers hold the lock until they have ended, too
         self._running("killed in the midst: the old one runs", "90.0")
         done = upgrade_to(tree)
         self._check("what was left is removed", done.returncode == 0 and "interrupted" in done.stderr, words(done))
@@ -357,6 +358,15 @@ class Check:
         user = run("getent", "passwd", "voicebox").returncode == 0 or run("getent", "group", "voicebox").returncode == 0
         seen = ", ".join(left) or f"nothing is called so; the user is {'there' if user else 'gone'}"
         self._check("no file and no user of its name", not left and not user, seen)
+
+
+def _lives(group: int) -> bool:
+    """Whether any process of this process group does."""
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 STAGES = {
