@@ -4,6 +4,49 @@ import importlib
 import logging
 import sys
 import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+STALL = 0.02
+"""Seconds of processor time: one block of the microphone, for which the loop may be held up by what a service sends.
+Measured with the fuzzer's counting, which costs as much again several times over."""
+
+SETTLED, EACH = 20_000, 100_000
+"""Inputs after which memory is first looked at, and between two lines of the report."""
+
+
+class Meter:
+    """A target, its time and the process's memory. Raises where an input takes too long a second time, too."""
+
+    def __init__(self, target: Callable[[bytes], None]) -> None:
+        self._target = target
+        self._count = 0
+        self._longest = 0.0
+        self._memory = 0
+
+    def __call__(self, data: bytes) -> None:
+        took = self._timed(data)
+        if took > STALL:  # once may be the garbage collector
+            took = min(took, self._timed(data))
+            assert took <= STALL, f"took {took * 1000:.0f} ms"
+        self._longest = max(self._longest, took)
+        self._count += 1
+        if self._count == SETTLED:
+            self._memory = _resident()
+        if self._count % EACH == 0:
+            print(f"{self._count} inputs, {self._longest * 1000:.1f} ms the longest, ", end="", file=sys.stderr)
+            print(f"memory {_resident() - self._memory:+d} kB since {SETTLED}", file=sys.stderr)
+
+    def _timed(self, data: bytes) -> float:
+        begun = time.thread_time()
+        self._target(data)
+        return time.thread_time() - begun
+
+
+def _resident() -> int:
+    """kB, the fuzzer's own share included, which grows with what it finds worth keeping."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4
 
 
 def main(target: str, seconds: int) -> None:
@@ -14,7 +57,7 @@ def main(target: str, seconds: int) -> None:
     seeds = fuzz.CORPUS / target
     with tempfile.TemporaryDirectory() as fresh:
         options = [f"-max_total_time={seconds}", "-max_len=4096", "-timeout=5", f"-artifact_prefix={seeds}/"]
-        atheris.Setup([sys.argv[0], *options, "-rss_limit_mb=2048", fresh, str(seeds)], fuzz.targets()[target])
+        atheris.Setup([sys.argv[0], *options, "-rss_limit_mb=2048", fresh, str(seeds)], Meter(fuzz.targets()[target]))
         atheris.Fuzz()
 
 
