@@ -16,6 +16,7 @@ from voicebox.services.base import Effect, Hangup, Later, Remember, Send, Sound
 
 CORPUS = Path(__file__).parent.parent / "corpus"
 LONGEST = 5.0  # seconds that are decoded
+ADAPTERS = ("lira", "liku", "nextevi", "zeebee")
 CUT = b"\n--\n"
 """Between the messages of a conversation."""
 
@@ -70,6 +71,5 @@ def control_socket(data: bytes) -> None:
 
 
 def targets() -> dict[str, Callable[[bytes], None]]:
-    names = ("lira", "liku", "nextevi", "zeebee")
-    adapters = {name: _adapter(name, importlib.import_module(f"tests.services.{name}_kit")) for name in names}
+    adapters = {name: _adapter(name, importlib.import_module(f"tests.services.{name}_kit")) for name in ADAPTERS}
     return adapters | {"decoder": decoder, "config": config, "control": control_socket}

@@ -51,13 +51,16 @@ def _resident() -> int:
 
 def main(target: str, seconds: int) -> None:
     atheris = importlib.import_module("atheris")  # only whoever fuzzes has it
-    with atheris.instrument_imports(include=["voicebox"]):
+    with atheris.instrument_imports(include=["voicebox"]):  # what is imported later is not counted
         fuzz = importlib.import_module("tests.support.fuzz")
+        take = Meter(fuzz.targets()[target])
+    mutation = importlib.import_module("tests.support.mutation")
+    structured = {"custom_mutator": mutation.mutate} if target in fuzz.ADAPTERS else {}
     logging.disable()
     seeds = fuzz.CORPUS / target
     with tempfile.TemporaryDirectory() as fresh:
         options = [f"-max_total_time={seconds}", "-max_len=4096", "-timeout=5", f"-artifact_prefix={seeds}/"]
-        atheris.Setup([sys.argv[0], *options, "-rss_limit_mb=2048", fresh, str(seeds)], Meter(fuzz.targets()[target]))
+        atheris.Setup([sys.argv[0], *options, "-rss_limit_mb=2048", fresh, str(seeds)], take, **structured)
         atheris.Fuzz()
 
 
