@@ -1,6 +1,9 @@
 """When to dial again after a connection failed or broke, and how to tell the owner why."""
 
 import asyncio
+import errno
+import os
+import re
 import socket
 import ssl
 from collections.abc import Callable
@@ -11,6 +14,7 @@ from voicebox.services.base import Verdict
 JUMP_EVERY = 5.0  # somebody waking the box may jump the queue this often (seconds)
 HEALTHY = 30.0  # a session that lived this long starts the back-off anew
 
+_ERRNO = re.compile(r"\[Errno (-?\d+)\]")
 _LONGEST_EXPONENT = 16  # the delays have long reached their limit; a box that runs for a year must not overflow
 
 
@@ -28,6 +32,18 @@ def backoff(attempt: int, *, server_side: bool, retry_after: float, dice: float)
     else:
         delay = 10.0 + dice * min(120.0, 30.0 * doubled)
     return max(delay, retry_after)
+
+
+def essence(error: Exception) -> Exception:
+    """Of the one error that asyncio makes of what all of a server's addresses said, the part that counts: that somebody
+    refused, otherwise the first. Any other error as it is."""
+    if not isinstance(error, OSError) or error.errno is not None:
+        return error
+    numbers = [int(number) for number in _ERRNO.findall(str(error))]
+    if not numbers:
+        return error
+    number = errno.ECONNREFUSED if errno.ECONNREFUSED in numbers else numbers[0]
+    return OSError(number, os.strerror(number))
 
 
 def explain(error: Exception) -> str:

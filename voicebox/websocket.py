@@ -13,7 +13,7 @@ from websockets.protocol import Event
 
 from voicebox import clock
 from voicebox.core.events import Category
-from voicebox.redial import explain
+from voicebox.redial import essence, explain
 from voicebox.services.base import Dial
 
 __all__ = ["CannotConnect", "Connection", "ConnectionClosed", "Refused", "dial"]
@@ -126,9 +126,10 @@ async def dial(target: Dial, *, max_size: int, timeout: float, close_timeout: fl
         )
     except InvalidStatus as error:
         raise Refused(error.response.status_code, dict(error.response.headers.raw_items())) from None
-    except (OSError, WebSocketException, ValueError, ImportError) as error:  # ImportError: a SOCKS proxy is set
-        category = Category.CLOCK if clock.to_blame(error) else Category.NETWORK
-        raise CannotConnect(explain(error), category, server_side=_turned_away(error)) from None
+    except (OSError, WebSocketException, ValueError, ImportError) as raised:  # ImportError: a SOCKS proxy is set
+        failure = essence(raised)
+        category = Category.CLOCK if clock.to_blame(failure) else Category.NETWORK
+        raise CannotConnect(explain(failure), category, server_side=_turned_away(failure)) from None
     assert isinstance(connection, Connection)  # noqa: S101  # for the type checker
     with suppress(OSError):  # it has broken already: the first read will say so
         raw = connection.transport.get_extra_info("socket")

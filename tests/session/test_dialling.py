@@ -16,8 +16,10 @@ from websockets.asyncio.server import ServerConnection
 from tests.support.session import TOKEN, Handler, Line, Tcp, line_to, listening, now, running, websocket
 from voicebox.core.events import Category, ServiceError, SessionEnded, SessionLost, SessionReady
 from voicebox.logs import setup
+from voicebox.services.base import Dial
 from voicebox.simulator import Simulator
 from voicebox.virtualtime import run_virtual
+from voicebox.websocket import CannotConnect, dial
 
 # --- the token -----------------------------------------------------------------------------------------------------
 
@@ -223,6 +225,25 @@ def test_connection_refused_is_said_in_words() -> None:
     lost = run_virtual(main())
     assert "refused" in lost.message.lower()
     assert lost.category is Category.NETWORK
+
+
+@pytest.mark.parametrize(
+    "hosts", [["127.0.0.1", "127.0.0.2"], ["255.255.255.255", "127.0.0.1"], ["127.0.0.1", "255.255.255.255"]]
+)
+def test_a_server_of_which_an_address_refuses_is_to_blame(hosts: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the others say: a box without IPv6 reaches none of those. All boxes are turned away, and will spread."""
+
+    def look_up(*_: object, **__: object) -> list[object]:
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (host, 1)) for host in hosts]
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+
+    async def main() -> None:
+        with pytest.raises(CannotConnect, match="connection refused") as raised:
+            await dial(Dial("ws://two.addresses.invalid:1/"), max_size=1000, timeout=5, close_timeout=1)
+        assert raised.value.server_side
+
+    asyncio.run(main())
 
 
 def test_a_name_that_cannot_be_resolved_is_said_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
