@@ -13,7 +13,7 @@ SHELL = sorted(
     for path in [*(ROOT / "scripts").iterdir(), *(ROOT / ".ci").iterdir()]
     if path.is_file() and (path.suffix == ".sh" or path.read_bytes().startswith(b"#!/usr/bin/env bash"))
 )
-COMMANDS = ["demo", "test", "check", "bench", "life", "fuzz", "build-deb", "deb-check", "fleet-check"]
+COMMANDS = ["demo", "test", "check", "bench", "life", "soak", "fuzz", "build-deb", "deb-check", "fleet-check"]
 
 needs_shellcheck = pytest.mark.skipif(not shutil.which("shellcheck"), reason="shellcheck is not installed")
 

@@ -8,7 +8,7 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.asyncio.server import ServerConnection, serve
 
-from voicebox.virtualtime import InlineExecutor, run_virtual
+from voicebox.virtualtime import InlineExecutor, VirtualTimeLoop, run_virtual
 
 
 def test_an_hour_passes_exactly_and_at_once() -> None:
@@ -25,6 +25,23 @@ def test_an_hour_passes_exactly_and_at_once() -> None:
     assert now == pytest.approx(3600)
     assert order == [10, 20, 30]
     assert time.monotonic() - began < 60  # an hour would be 3600
+
+
+def test_it_waits_for_packets_unless_told_that_there_are_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    waits: list[float] = []
+    monkeypatch.setattr(time, "sleep", waits.append)
+
+    async def main() -> list[int]:
+        loop, counts = asyncio.get_running_loop(), []
+        assert isinstance(loop, VirtualTimeLoop)
+        for on in (False, True, False):
+            loop.hurry(on)
+            waits.clear()
+            await asyncio.sleep(60)
+            counts.append(len(waits))
+        return counts
+
+    assert run_virtual(main()) == [1, 0, 1]
 
 
 def test_websocket_client_and_server_in_one_loop_lose_nothing() -> None:

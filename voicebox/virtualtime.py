@@ -24,13 +24,14 @@ class _JumpingSelector(selectors.DefaultSelector):  # type: ignore[misc, valid-t
     def __init__(self) -> None:
         super().__init__()
         self.now = 0.0
+        self.settle = _SETTLE
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         if timeout is None or timeout <= 0:  # nothing scheduled: wait for the world; something ready: only look
             return super().select(timeout)
         ready = super().select(0)
-        if not ready:
-            time.sleep(_SETTLE)  # not as a timeout: epoll would make a whole millisecond of it
+        if not ready and self.settle:
+            time.sleep(self.settle)  # not as a timeout: epoll would make a whole millisecond of it
             ready = super().select(0)
         if not ready:
             self.now += timeout
@@ -45,6 +46,10 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         self._jumping = _JumpingSelector()
         super().__init__(self._jumping)
         self._default_executor = InlineExecutor()  # not set_default_executor: that one insists on a thread pool
+
+    def hurry(self, on: bool) -> None:
+        """Whether nothing can be in flight, as while nobody is connected: then the clock waits for no packets."""
+        self._jumping.settle = 0.0 if on else _SETTLE
 
     def time(self) -> float:
         """Virtual seconds since the loop was made."""

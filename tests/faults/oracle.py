@@ -124,7 +124,11 @@ async def overheard() -> AsyncIterator[io.StringIO]:
         yield written
     finally:
         stop()
-    text = written.getvalue()
-    assert text
-    assert TOKEN not in text
-    assert not (sound := _AUDIO.search(text)), sound
+    assert_discreet(written.getvalue(), TOKEN)
+
+
+def assert_discreet(log: str, secret: str) -> None:
+    """There is a log, and neither the secret nor any sound is in it."""
+    assert log
+    assert secret not in log
+    assert not (sound := _AUDIO.search(log)), sound

@@ -105,6 +105,15 @@ class Vendor:
         self._before += self._simulator.connections
         self._simulator.connections = []
 
+    def drop(self) -> None:
+        """Break every connection without a word, as a network does."""
+
+        async def abort() -> None:
+            for transport in list(self._simulator._transports):
+                transport.abort()
+
+        self._run(abort())
+
     def _run(self, work: Coroutine[Any, Any, Any]) -> Any:  # noqa: ANN401  # whatever it returns
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(10)
 

@@ -25,7 +25,7 @@ def update(file: Path, results: Mapping[str, list[Figure]]) -> None:
                 raise ConfigError(f"{file}: there must be one <!-- bench: {name} --> with <!-- /bench --> after it")
             before, begin, end, after = parts
             picture = _picture(file, name, figures)
-            text = f"{before}{begin}{_table(figures)}\n\n{picture}{machine()}\n{end}{after}"
+            text = f"{before}{begin}{table(figures)}\n\n{picture}{machine()}\n{end}{after}"
         file.write_text(text, encoding="utf-8")
     except OSError as error:
         raise ConfigError(f"{file}: {error.strerror}") from error
@@ -41,7 +41,8 @@ def _picture(file: Path, name: str, figures: list[Figure]) -> str:
     return f"![{name}: the same as bars; the yardstick is 1, targets are marked]({picture.name})\n\n"
 
 
-def _table(figures: list[Figure]) -> str:
+def table(figures: list[Figure]) -> str:
+    """In Markdown."""
     lines = ["| figure | value | target | |", "| --- | --- | --- | --- |"]
     for figure in figures:
         value, target = f"{figure.value:g} {figure.unit}".strip(), figure.target.replace("<=", "≤").replace(">=", "≥")
