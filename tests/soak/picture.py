@@ -1,6 +1,6 @@
 """Looks at a process as a line over sessions, in SVG."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from html import escape
 
 from tests.soak.course import MOST_GROWTH, Look
@@ -11,24 +11,35 @@ _STEPS = (1, 2, 5)
 
 
 def lines(looks: Sequence[Look], title: str) -> str:
-    """Memory in KiB more than at the first look; dashed: what may be added in the second half."""
+    """Memory in KiB more than at the first look; dashed: the steepest that the second half may be."""
     kinds = [kind for kind in _COLOURS if any(getattr(look, kind) for look in looks)]
     courses = {kind: [(getattr(look, kind) - getattr(looks[0], kind)) / 1024 for look in looks] for kind in kinds}
     half = len(looks) // 2
-    allowed = (looks[-1].sessions - looks[half].sessions) * MOST_GROWTH / 100
-    shown = [kib for course in courses.values() for kib in (*course, course[half] + allowed)]
+    begin, end = looks[half].sessions, looks[-1].sessions
+    rise = (end - begin) * MOST_GROWTH / 100
+    steepest = {kind: _through(course[half:], rise) for kind, course in courses.items()}
+    shown = [kib for kind in kinds for kib in (*courses[kind], *steepest[kind])]
     frame = _Frame(looks[0].sessions, looks[-1].sessions, min(shown), max(shown))
     drawn = [_head(title), *frame.axes()]
     for row, (kind, course) in enumerate(courses.items()):
         name, colour = _COLOURS[kind]
-        points = " ".join(frame.at(look.sessions, kib) for look, kib in zip(looks, course, strict=True))
-        ends = frame.at(looks[half].sessions, course[half]), frame.at(looks[-1].sessions, course[half] + allowed)
+        points = (frame.at(look.sessions, kib) for look, kib in zip(looks, course, strict=True))
         drawn += [
-            f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="1.5"/>',
-            f'<polyline points="{" ".join(ends)}" fill="none" stroke="{colour}" stroke-dasharray="5 4"/>',
+            _line(points, colour),
+            _line(map(frame.at, (begin, end), steepest[kind]), colour, 'stroke-dasharray="5 4"'),
             f'<text x="{_LEFT + _WIDTH + 8}" y="{_TOP + 14 + 18 * row}" fill="{colour}">{name}</text>',
         ]
     return "\n".join([*drawn, _foot(looks), "</svg>", ""])
+
+
+def _line(points: Iterable[str], colour: str, style: str = 'stroke-width="1.5"') -> str:
+    return f'<polyline points="{" ".join(points)}" fill="none" stroke="{colour}" {style}/>'
+
+
+def _through(course: Sequence[float], rise: float) -> tuple[float, float]:
+    """Where a line with this rise begins and ends that goes through the middle of them."""
+    middle = sum(course) / len(course)
+    return middle - rise / 2, middle + rise / 2
 
 
 class _Frame:
@@ -49,7 +60,9 @@ class _Frame:
         while kib <= self._high:
             x, y = self.at(self._left, kib).split(",")
             drawn.append(f'<line x1="{x}" x2="{_LEFT + _WIDTH}" y1="{y}" y2="{y}" stroke="#dddddd"/>')
-            drawn.append(f'<text x="{_LEFT - 8}" y="{float(y) + 4:.1f}" text-anchor="end">{kib:+g}</text>')
+            drawn.append(
+                f'<text x="{_LEFT - 8}" y="{float(y) + 4:.1f}" text-anchor="end">{f"{kib:+g}" if kib else 0}</text>'
+            )
             kib += self._step
         bottom, step = _TOP + _HEIGHT, _round(self._wide / 8)
         sessions = step * -(-self._left // step)
@@ -57,7 +70,7 @@ class _Frame:
             x = self.at(sessions, 0).split(",")[0]
             drawn.append(f'<text x="{x}" y="{bottom + 18}" text-anchor="middle">{sessions:g}</text>')
             sessions += step
-        return [*drawn, f'<text x="{_LEFT + _WIDTH + 8}" y="{bottom + 18}">sessions</text>']
+        return [*drawn, f'<text x="{_LEFT + _WIDTH + 25}" y="{bottom + 18}">sessions</text>']
 
 
 def _round(value: float) -> float:
