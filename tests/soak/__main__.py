@@ -5,13 +5,13 @@ import json
 import re
 import sys
 from dataclasses import asdict
-from math import isfinite
 from pathlib import Path
 
 from tests.soak import accelerated, real
 from tests.soak.course import Look
 from tests.soak.picture import lines
 from voicebox.bench import Figure
+from voicebox.bench._command import plain, show
 from voicebox.bench._report import machine, table
 
 
@@ -31,7 +31,10 @@ def main() -> int:
         name, title = "soak", f"{options.sessions} sessions in virtual time"
         seconds = accelerated.DAY * options.sessions / accelerated.SESSIONS
         figures, looks = accelerated.live(options.sessions, seconds, _progress)
-    print(_as_json(figures, looks) if options.json else table(figures))
+    if options.json:
+        print(json.dumps({"figures": list(map(plain, figures)), "looks": list(map(asdict, looks))}, indent=1))
+    else:
+        show(figures)
     if options.update:
         update(options.update, name, title, figures, looks)
     return 0 if all(figure.ok for figure in figures) else 1
@@ -39,12 +42,6 @@ def main() -> int:
 
 def _progress(sessions: int) -> None:
     print(f"{sessions} sessions", file=sys.stderr, flush=True)
-
-
-def _as_json(figures: list[Figure], looks: list[Look]) -> str:
-    """JSON has no word for what is no number."""
-    plain = [asdict(figure) | ({} if isfinite(figure.value) else {"value": None}) for figure in figures]
-    return json.dumps({"figures": plain, "looks": [asdict(look) for look in looks]}, indent=1)
 
 
 def update(file: Path, name: str, title: str, figures: list[Figure], looks: list[Look]) -> None:

@@ -145,13 +145,13 @@ class Day:
         _give_memory_back()
         self.looks.append(look(self.sessions, os.getpid(), held()))
 
-    def figures(self, hours: float) -> list[Figure]:
+    def figures(self, asked: int, hours: float) -> list[Figure]:
         name = f"{hours:.3g} h in virtual time"
         silences = [later - earlier for earlier, later in pairwise([*self.fed, now()])]
         return [
-            at_least(f"{name}: sessions", self.sessions, "", self.sessions),
-            at_least(f"{name}: connections lost and found again", self.reconnects, "", self.sessions // 4),
-            at_least(f"{name}: answers interrupted", self.interruptions, "", self.sessions // 4),
+            at_least(f"{name}: sessions", self.sessions, "", asked),
+            at_least(f"{name}: connections lost and found again", self.reconnects, "", asked // 4),
+            at_least(f"{name}: answers interrupted", self.interruptions, "", asked // 4),
             at_most(f"{name}: memory in use, growth for 100 sessions", growth(self.looks, "held"), "KiB", MOST_GROWTH),
             at_most(f"{name}: resident, growth for 100 sessions", growth(self.looks, "resident"), "KiB", MOST_GROWTH),
             *unchanged(self.looks, name),
@@ -183,7 +183,7 @@ async def _live(sessions: int, seconds: float, progress: Progress) -> tuple[list
                 progress(day.sessions)
         day.forget()
         _hurry(on=False)
-        return day.figures((now() - began) / 3600), day.looks
+        return day.figures(sessions, (now() - began) / 3600), day.looks
 
 
 def live(

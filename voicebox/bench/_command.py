@@ -61,10 +61,10 @@ def main(
     for name in dict.fromkeys(wanted or found):
         results[name] = _measure(name, options, run)
         if not as_json:
-            _print(results[name])
+            show(results[name])
     figures = [figure for of_section in results.values() for figure in of_section]
     if as_json:
-        print(json.dumps([_plain(figure) for figure in figures], indent=1))
+        print(json.dumps([plain(figure) for figure in figures], indent=1))
     if into is not None:
         update(into, results)
     return 0 if all(figure.ok for figure in figures) else 1
@@ -82,12 +82,13 @@ def _measure(name: str, options: Options, run: Runner) -> list[Figure]:
         print(f"{name}: took {time.monotonic() - began:.0f} s", file=sys.stderr)
 
 
-def _plain(figure: Figure) -> dict[str, object]:
+def plain(figure: Figure) -> dict[str, object]:
     """JSON has no word for what is no number."""
     return asdict(figure) | ({} if isfinite(figure.value) else {"value": None})
 
 
-def _print(figures: list[Figure]) -> None:
+def show(figures: list[Figure]) -> None:
+    """On standard output, for people."""
     for figure in figures:
         mark = "ok  " if figure.ok else "MISS"
         print(f"{mark} {figure.name:<70} {figure.value:>10g} {figure.unit:<8} {figure.target}", flush=True)
