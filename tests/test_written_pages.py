@@ -12,6 +12,7 @@ PAGES = {
     "services-doc": ("| emotions | ", "| emotions | sometimes "),
     "state-diagram": ("idle --> connecting", "idle --> speaking"),
     "licences": ("| MIT |", "| none |"),
+    "fleet-picture": ("down for 30 s", "down for 31 s"),
 }
 """Script, and what of its page is changed into what."""
 

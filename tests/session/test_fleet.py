@@ -5,7 +5,7 @@ import random
 import pytest
 
 from tests.support.session import Line, running
-from voicebox.bench.fleet import OUTAGES, fall_and_return
+from voicebox.bench.fleet import MOST_AT_ONCE, OUTAGES, fall_and_return
 from voicebox.core.events import SessionLost
 from voicebox.redial import backoff
 from voicebox.virtualtime import run_virtual
@@ -15,7 +15,7 @@ from voicebox.virtualtime import run_virtual
 def test_ten_thousand_boxes_do_not_come_at_once(outage: int) -> None:
     seen = fall_and_return(10_000, outage)
     assert len(seen.back) == 10_000
-    assert seen.peak() <= 3.5
+    assert seen.peak() <= MOST_AT_ONCE
     assert seen.all_but(1) - outage <= 130
 
 

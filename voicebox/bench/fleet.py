@@ -11,6 +11,8 @@ from voicebox.redial import backoff
 BOXES = 10_000
 OUTAGES = (0, 30, 300, 3600)
 """Seconds for which the service is down."""
+MOST_AT_ONCE = 3.5
+"""Percent of all boxes that may dial within one second."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,6 @@ def run(options: Options) -> list[Figure]:
     boxes, figures = options.times(BOXES), list[Figure]()
     for outage in OUTAGES:
         seen, what = fall_and_return(boxes, outage), f"{boxes} boxes, service down for {outage} s"
-        figures.append(at_most(f"{what}: most that dial within one second", seen.peak(), "%", 3.5))
+        figures.append(at_most(f"{what}: most that dial within one second", seen.peak(), "%", MOST_AT_ONCE))
         figures.append(at_most(f"{what}: 99 % are back after it within", seen.all_but(1) - outage, "s", 130))
     return figures
