@@ -27,6 +27,7 @@ class NotifySocket:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         self._socket.close()
+        self.path.unlink(missing_ok=True)  # the same directory may have another daemon
 
     @property
     def environ(self) -> dict[str, str]:
