@@ -268,6 +268,7 @@ class App:
     def _block(self, block: Block) -> None:
         self.hearing.block(block)
         self.flatline.block(block)
+        self.backend.wait_for(self.hearing.due)
 
     def _drained(self, reply_id: int) -> None:
         self.box.dispatch(SpeakerDrained(reply_id))
@@ -290,6 +291,7 @@ class App:
 
     def _follow(self, step: Step) -> None:
         self.hearing.follow(step.after, step.event)
+        self.backend.wait_for(self.hearing.due)
         self.sounds.follow(step.before, step.event, step.after)
         self.latency.observe(step, self.box.last_flush)
         self.last_reply.follow(step.commands)

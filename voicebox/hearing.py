@@ -151,6 +151,16 @@ class Hearing:
         for heard in self._canceller.process(block) if self._canceller else (block,):
             self._hear(heard)
 
+    @property
+    def due(self) -> int:
+        """Microphone position before which nobody needs a block; 0: each is needed at once. Only the wake word of an
+        idle box can wait, until its next step."""
+        idle = self._phase is Phase.IDLE and not self._uplink.is_open
+        playing = self._canceller is not None and self._canceller.active
+        if not idle or playing or self.meter is not None or self._listener is None:
+            return 0
+        return self._listener.due
+
     def _hear(self, block: Block) -> None:
         clean = self._cleaned(block) if self._clean else block
         if self.meter is not None:

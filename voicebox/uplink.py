@@ -104,6 +104,11 @@ class Uplink:
             self._trim()
             self.available.set()
 
+    @property
+    def is_open(self) -> bool:
+        """The service may hear something of what comes."""
+        return self._window is not None
+
     def set_window(self, window: Window | None) -> None:
         """What the service may hear. Closing (None) drops what was not sent; an end (``until``) lets it be sent.
         An armed window is none yet."""
@@ -251,6 +256,11 @@ class WakeListener:
     def _waiting(self) -> int:
         """Whole hops that were not scored yet."""
         return (self._expected - self._cursor) // HOP
+
+    @property
+    def due(self) -> int:
+        """Position with which the next hop will be whole."""
+        return self._cursor + max(0, self._waiting + 1) * HOP
 
     def _start_afresh(self, position: int) -> None:
         """After a gap nothing of before may count."""

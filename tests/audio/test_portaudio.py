@@ -139,7 +139,7 @@ def test_cards_that_go_are_noticed_within_two_seconds_and_taken_back(pulse: Puls
 def test_microphone_takes_a_card_with_another_rate_and_two_channels() -> None:
     """LIRA-18, COM-12: a 48 kHz card is converted."""
     blocks: list[Block] = []
-    mic = Microphone("default", 1, blocks.append, lambda _: None)
+    mic = Microphone("default", 1, blocks.extend, lambda _: None)
     mic.card_rate, mic.channels = 48_000, 2
     mic.prepare()
     assert mic.frames() == 960

@@ -54,7 +54,7 @@ def _no_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def opened(card: Card, channel: int | None) -> tuple[Microphone, list[Block]]:
     blocks: list[Block] = []
-    microphone = Microphone("Array", channel, blocks.append, lambda _: None)
+    microphone = Microphone("Array", channel, blocks.extend, lambda _: None)
     microphone.open(card)
     return microphone, blocks
 

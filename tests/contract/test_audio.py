@@ -38,6 +38,26 @@ class TestMicrophone:
 
         box.run(test)
 
+    def test_blocks_that_may_wait_come_together_whole_and_in_order(self, box: Box) -> None:
+        said = noise(1.0, seed=2, rate=16_000)
+
+        async def test(box: Box) -> None:
+            box.backend.wait_for(10**9)
+            begun = len(box.blocks)
+            await box.until(lambda: len(box.blocks) > begun)
+            assert len(box.blocks) - begun > 1
+            await box.say(said)
+            enough = len(box.blocks) + 60
+            await box.until(lambda: len(box.blocks) >= enough)
+            box.backend.wait_for(0)
+            enough = len(box.blocks) + 10
+            await box.until(lambda: len(box.blocks) >= enough)
+            find(said, box.mic())
+            positions = [block.position for block in box.blocks]
+            assert positions == sorted(set(positions))
+
+        box.run(test)
+
     def test_ready_is_reported_for_both_and_nothing_is_lost(self, box: Box) -> None:
         async def test(box: Box) -> None:
             await box.until(lambda: len(box.blocks) >= 5)

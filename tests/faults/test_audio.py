@@ -97,7 +97,7 @@ def test_a36_the_speaker_is_unplugged_in_mid_reply() -> None:
 
 
 def microphone(blocks: list[Block]) -> Microphone:
-    mic = Microphone("default", 0, blocks.append, lambda _: None)
+    mic = Microphone("default", 0, blocks.extend, lambda _: None)
     mic.prepare()
     return mic
 

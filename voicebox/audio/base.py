@@ -140,6 +140,10 @@ class Backend(Protocol):
         says whether the microphone is to be opened at all. Once this has closed it no block is delivered, and ``lost``
         is not called for it."""
 
+    def wait_for(self, position: int) -> None:
+        """No microphone block before this position is needed: up to four may come together, with the one that reaches
+        it. 0: each is needed at once, and those that waited with the next."""
+
     def trouble(self) -> str | None:
         """What only a new process can mend, for the owner; None: nothing of the kind."""
 

@@ -52,7 +52,7 @@ class PortAudioBackend:
         self._playback = Playback(self._drained_at, wake=self._wake, amplifier=amplifier)
         self.speaker = self._playback
         self._mic = Microphone(
-            input_name, input_channel, lambda block: self._post(self._deliver, block), self._announce
+            input_name, input_channel, lambda blocks: self._post(self._deliver, blocks), self._announce
         )
         self._spk = Speaker(output_name, self._playback, self._announce, period)
         self._streams: tuple[Stream, ...] = (self._mic, self._spk)
@@ -78,6 +78,9 @@ class PortAudioBackend:
         self._mic.wanted = on
         if self._running:
             self._keeper.wake()
+
+    def wait_for(self, position: int) -> None:
+        self._mic.held.until = position
 
     async def start(self, handlers: Handlers) -> None:
         alsa.hush()
@@ -154,12 +157,13 @@ class PortAudioBackend:
         else:
             self._opened.set_exception(error)
 
-    def _deliver(self, block: Block) -> None:
-        if self._mic.wanted:  # else it was on its way when the microphone was closed
-            self._end = block.position + BLOCK
-            self._position = max(self._position, self._end)
-            self._delivered_at = time.monotonic()
-            self._handlers.block(block)
+    def _deliver(self, blocks: list[Block]) -> None:
+        for block in blocks:
+            if self._mic.wanted:  # else it was on its way when the microphone was closed
+                self._end = block.position + BLOCK
+                self._position = max(self._position, self._end)
+                self._delivered_at = time.monotonic()
+                self._handlers.block(block)
 
     def _await_drained(self, reply_id: int, when: float) -> None:
         self._loop.call_later(max(0.0, when - time.monotonic()) + PERIOD, self._drained, reply_id)

@@ -15,6 +15,7 @@ from voicebox.audio import pcm as sound
 from voicebox.audio.base import BLOCK, CAPTURE_RATE, PLAYBACK_RATE, Block
 from voicebox.audio.clock import StreamClock
 from voicebox.audio.devices import Port
+from voicebox.audio.held import Held
 from voicebox.audio.keeper import Outage
 from voicebox.audio.playback import Playback
 
@@ -181,11 +182,13 @@ class Microphone(Stream):
     kind, capture, rate = "microphone", True, CAPTURE_RATE
 
     def __init__(
-        self, name: str, channel: int | None, on_block: Callable[[Block], None], on_first: Callable[[str], None]
+        self, name: str, channel: int | None, on_blocks: Callable[[list[Block]], None], on_first: Callable[[str], None]
     ) -> None:
+        """``on_blocks``: called with those to be delivered now, in their order."""
         super().__init__(name, on_first)
         self._channel = channel
-        self._on_block = on_block
+        self._on_blocks = on_blocks
+        self.held = Held()
         self._position = 0
         self._last = 0.0  # when the last callback came, through all re-openings
         self._clock = StreamClock(CAPTURE_RATE)
@@ -204,6 +207,7 @@ class Microphone(Stream):
     def prepare(self) -> None:
         self._reopened = True
         self._pending.clear()
+        self.held.drop()
         self._clock.restart()
         self._captured, self._delivered = 0.0, 0
         self._resampler = sound.Resampler(self.card_rate, CAPTURE_RATE)
@@ -231,7 +235,9 @@ class Microphone(Stream):
         self._pending += self._convert(data or b"")
         while len(self._pending) >= 2 * BLOCK:
             pcm = bytes(self._pending[: 2 * BLOCK])
-            self._on_block(Block(self._position, pcm, self._clock.time(self._delivered)))
+            blocks = self.held.add(Block(self._position, pcm, self._clock.time(self._delivered)))
+            if blocks:
+                self._on_blocks(blocks)
             del self._pending[: 2 * BLOCK]
             self._position += BLOCK
             self._delivered += BLOCK

@@ -14,6 +14,7 @@ import numpy as np
 
 from voicebox.audio import pcm as sound
 from voicebox.audio.base import BLOCK, CAPTURE_RATE, PLAYBACK_RATE, Block, Flushed, Handlers
+from voicebox.audio.held import Held
 from voicebox.audio.pcm import Samples
 from voicebox.audio.playback import Playback
 from voicebox.errors import ConfigError
@@ -153,6 +154,7 @@ class WavBackend:
         self._random = np.random.default_rng(1)
         self._coming = np.zeros(0, np.int32)  # what the microphone will hear from ``position`` on
         self._heard = bytearray()
+        self._held = Held()
         self._timer: asyncio.TimerHandle | None = None
         self._captures = True
         self._announced = False
@@ -213,6 +215,10 @@ class WavBackend:
     def capture(self, on: bool) -> None:
         self._announced = self._announced and on
         self._captures = on
+        self._held.drop()
+
+    def wait_for(self, position: int) -> None:
+        self._held.until = position
 
     async def start(self, handlers: Handlers) -> None:
         self._loop = asyncio.get_running_loop()
@@ -242,7 +248,8 @@ class WavBackend:
         block = Block(self.position, sound.to_bytes(self._next()), self._start + self.position / CAPTURE_RATE)
         if self._captures:
             self._heard += block.pcm
-            self._handlers.block(block)
+            for due in self._held.add(block):
+                self._handlers.block(due)
         else:
             self._heard += bytes(2 * BLOCK)
         if self._captures and not self._announced:
