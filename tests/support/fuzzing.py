@@ -8,10 +8,6 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-STALL = 0.02
-"""Seconds of processor time: one block of the microphone, for which the loop may be held up by a conversation's
-messages, all twenty together. Measured with the fuzzer's counting, which costs as much again several times over."""
-
 SETTLED, EACH = 20_000, 100_000
 """Inputs after which memory is first looked at, and between two lines of the report."""
 
@@ -36,8 +32,12 @@ class Meter:
         if self._count == SETTLED:
             self._memory = _resident()
         if self._count % EACH == 0:
-            print(f"{self._count} inputs, {self._longest * 1000:.1f} ms the longest, ", end="", file=sys.stderr)
-            print(f"memory {_resident() - self._memory:+d} kB since {SETTLED}", file=sys.stderr)
+            self.tell()
+
+    def tell(self) -> None:
+        """On standard error."""
+        memory = f", memory {_resident() - self._memory:+d} kB since {SETTLED}" if self._memory else ""
+        print(f"{self._count} inputs, {self._longest * 1000:.1f} ms the longest{memory}", file=sys.stderr)
 
     def _timed(self, data: bytes) -> float:
         begun = time.thread_time()
@@ -54,7 +54,7 @@ def main(target: str, seconds: int) -> None:
     atheris = importlib.import_module("atheris")  # only whoever fuzzes has it
     with atheris.instrument_imports(include=["voicebox"]):  # what is imported later is not counted
         fuzz = importlib.import_module("tests.support.fuzz")
-        take = Meter(fuzz.targets()[target], STALL if target in fuzz.ADAPTERS else float("inf"))
+        take = Meter(fuzz.targets()[target], fuzz.limit(target))
     mutation = importlib.import_module("tests.support.mutation")
     structured = {"custom_mutator": mutation.mutate} if target in fuzz.ADAPTERS else {}
     logging.disable()
