@@ -23,7 +23,7 @@ class Talk:
         vendors, speech = _rig.vendors(), _rig.speech()
         assert vendors is not None  # noqa: S101  # its callers have asked
         assert speech is not None  # noqa: S101
-        self._service = vendors.Lira()
+        self._service = vendors.Lira("answer")
         self._service.__enter__()
         self._running = _process.daemon(
             self._folder, self._server.env, _CONFIG + self._service.config, self._service.secrets
