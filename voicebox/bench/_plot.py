@@ -5,7 +5,7 @@ from html import escape
 
 from voicebox.bench._figures import Figure
 
-_ROW, _TEXT, _WIDTH = 26, 460, 360  # pixels
+_ROW, _LETTER, _WIDTH = 26, 6.6, 360  # pixels; a letter of 12 pixels' height is seldom wider
 _GREEN, _RED, _GREY = "#3a7d44", "#b3261e", "#8a8a8a"
 
 
@@ -19,33 +19,34 @@ def bars(figures: Sequence[Figure]) -> str:
     longest = max(1.0, *(figure.value for figure in figures))
     scale = _WIDTH / longest
     height = _ROW * len(figures) + 24
+    text = 16 + round(_LETTER * max(len(figure.name) for figure in figures))
     drawn = [
         (
-            f'<svg xmlns="http://www.w3.org/2000/svg" width="{_TEXT + _WIDTH + 70}" height="{height}"'
+            f'<svg xmlns="http://www.w3.org/2000/svg" width="{text + _WIDTH + 70}" height="{height}"'
             ' font-family="sans-serif" font-size="12">'
         ),
         (
-            f'<rect width="100%" height="100%" fill="white"/><line x1="{_TEXT + scale:.0f}" x2="{_TEXT + scale:.0f}"'
+            f'<rect width="100%" height="100%" fill="white"/><line x1="{text + scale:.0f}" x2="{text + scale:.0f}"'
             f' y1="0" y2="{height - 18}" stroke="black" stroke-dasharray="3 3"/>'
         ),
-        f'<text x="{_TEXT + scale:.0f}" y="{height - 5}" text-anchor="middle">1</text>',
+        f'<text x="{text + scale:.0f}" y="{height - 5}" text-anchor="middle">1</text>',
     ]
     for row, figure in enumerate(figures):
-        drawn += _bar(figure, row * _ROW + 4, scale)
+        drawn += _bar(figure, row * _ROW + 4, scale, text)
     return "\n".join([*drawn, "</svg>", ""])
 
 
-def _bar(figure: Figure, top: int, scale: float) -> list[str]:
+def _bar(figure: Figure, top: int, scale: float, text: int) -> list[str]:
     limit = figure.target.rpartition(" ")[2]
     colour = _GREY if limit == "-" else _GREEN if figure.ok else _RED
     length = max(1.0, figure.value * scale)
     drawn = [
-        f'<text x="{_TEXT - 8}" y="{top + 13}" text-anchor="end">{escape(figure.name)}</text>',
-        f'<rect x="{_TEXT}" y="{top}" width="{length:.0f}" height="18" fill="{colour}"/>',
-        f'<text x="{_TEXT + length + 6:.0f}" y="{top + 13}">{figure.value:g}</text>',
+        f'<text x="{text - 8}" y="{top + 13}" text-anchor="end">{escape(figure.name)}</text>',
+        f'<rect x="{text}" y="{top}" width="{length:.0f}" height="18" fill="{colour}"/>',
+        f'<text x="{text + length + 6:.0f}" y="{top + 13}">{figure.value:g}</text>',
     ]
     if limit != "-":
-        at = _TEXT + float(limit) * scale
+        at = text + float(limit) * scale
         drawn.append(
             f'<line x1="{at:.0f}" x2="{at:.0f}" y1="{top - 3}" y2="{top + 21}" stroke="black" stroke-width="2"/>'
         )
