@@ -242,3 +242,15 @@ def test_of_a_file_that_lasts_too_long_no_more_is_decoded(monkeypatch: pytest.Mo
 def test_what_is_no_sound_is_an_error_in_words(data: bytes) -> None:
     with pytest.raises(ValueError, match="decoded"):
         decode.whole_file(data, 2.0)
+
+
+def test_what_libsndfile_refuses_costs_no_more_than_so_much_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It loses some for each Ogg file that it cannot open: after too many of them even a good one is left out."""
+    good = encoded(tone(0.5), form="OGG", subtype="VORBIS")
+    monkeypatch.setattr(decode._Collected, "refused", 0)
+    monkeypatch.setattr(decode, "MOST_REFUSED", 2)
+    decoder = Decoder()
+    assert not decoder(Sound(1, good[:1000], last=True))
+    assert decoder(Sound(2, good, last=True))
+    assert not decoder(Sound(3, good[:1000], last=True))
+    assert not decoder(Sound(4, good, last=True))

@@ -22,6 +22,9 @@ MAX_SECONDS = 300.0
 """Longest reply that is decoded: a few bytes of FLAC can claim to be hours of silence."""
 MAX_COLLECTED = 2**23
 """Bytes kept of what can only be decoded when it is complete."""
+MOST_REFUSED = 1000
+"""Files that libsndfile may refuse before no more are given to it: it loses 6 KB for each Ogg file that it cannot open
+(1.2.2), and a service could send them all day."""
 _SNIFF = 12  # bytes that tell what it is
 
 log = logging.getLogger(__name__)
@@ -222,6 +225,9 @@ class _Wav(_Nothing):
 class _Collected(_Nothing):
     """What libsndfile can read, which wants to see the whole file."""
 
+    refused = 0
+    """By libsndfile, since this process began."""
+
     def __init__(self) -> None:
         self._data = bytearray()
 
@@ -234,7 +240,14 @@ class _Collected(_Nothing):
     def finish(self) -> Iterable[tuple[int, Samples]]:
         import soundfile  # noqa: PLC0415  # only boxes whose service sends such files pay for loading it
 
-        with soundfile.SoundFile(io.BytesIO(self._data)) as file:
+        if _Collected.refused >= MOST_REFUSED:
+            raise ValueError(f"{MOST_REFUSED} files were no good")
+        try:
+            opened = soundfile.SoundFile(io.BytesIO(self._data))
+        except soundfile.LibsndfileError:
+            _Collected.refused += 1
+            raise
+        with opened as file:
             if file.channels > MAX_CHANNELS or file.samplerate not in RATES:
                 raise ValueError(f"{file.channels} channels, {file.samplerate} Hz")
             while len(block := file.read(file.samplerate, dtype="int16", always_2d=True)):
