@@ -13,7 +13,7 @@ from enum import Enum
 import numpy as np
 from numpy.typing import NDArray
 
-from voicebox.audio.base import CAPTURE_RATE, Block
+from voicebox.audio.base import BLOCK, CAPTURE_RATE, Block
 from voicebox.audio.pcm import Resampler, from_bytes, to_bytes
 from voicebox.core.events import Event, WakeDetected
 from voicebox.core.state import Window
@@ -313,8 +313,9 @@ class Converter:
     def __init__(self, rate: int, samples: int) -> None:
         self._rate = rate
         self._size = samples * 2
-        self.chunk = samples * CAPTURE_RATE // rate
-        """Samples to take from the uplink at a time."""
+        self.chunk = samples if rate == CAPTURE_RATE else BLOCK
+        """Samples to take from the uplink at a time. A resampler lags behind: taken in whole pieces, nearly all of one
+        would wait for the next."""
         self.begin()
 
     def begin(self) -> None:

@@ -22,7 +22,6 @@ from voicebox.core.events import (
     WakeDetected,
 )
 from voicebox.services.base import discover
-from voicebox.uplink import Converter
 from voicebox.virtualtime import run_virtual
 
 Samples = NDArray[np.int16]
@@ -105,7 +104,7 @@ async def one_wake(box: ColdBox, chance: Random, tally: Tally) -> None:
     if not capabilities.streams:
         tally.note(*_utterance(box, said, end), verbatim=True)
         return
-    chunk = Converter(capabilities.uplink_rate, capabilities.uplink_chunk).chunk
+    chunk = capabilities.uplink_chunk * CAPTURE_RATE // capabilities.uplink_rate
     verbatim = capabilities.uplink_rate == CAPTURE_RATE
     due = (box.backend.position - BLOCK - since) // chunk * chunk - (0 if verbatim else chunk + BLOCK)  # resamplers lag
     received = box.received
