@@ -88,7 +88,7 @@ def test_a_press_silences_an_answer_within_a_block() -> None:
             await house.ask()
             await asyncio.sleep(0.5)
             pressed = now()
-            house.app.box.dispatch(ButtonPressed(pressed))
+            house.app.box.dispatch(ButtonPressed(house.backend.position))
             await asyncio.sleep(0.5)
             [cut] = house.cuts
             return cut.index - (pressed - house.backend.started) * PLAYBACK_RATE, house.backend.heard_after(cut)
