@@ -69,17 +69,38 @@ def test_what_the_microphone_hears_waits_for_no_more_than_a_message_and_a_block(
     assert 0 < min(waits) < max(waits) <= most
 
 
+SHORT = b"\x01\x10" * (PLAYBACK_RATE // 100)
+"""10 ms of sound: less than any lead."""
+
+
 def test_an_answer_waits_for_no_more_than_its_lead_and_a_block() -> None:
     async def main() -> tuple[float, float, float]:
         async with living() as house:
             await house.ask()
-            await asyncio.sleep(1)
             came = next(at for at, step in house.steps if any(isinstance(c, Play) for c in step.commands))
-            first = next(first for reply, first, _ in house.backend.speaker.spoken if reply)
-            return came, house.backend.started + first / PLAYBACK_RATE, house.app.playback._lead.seconds
+            await asyncio.sleep(1)
+            return came, first_heard(house), house.app.playback._lead.seconds
 
     came, heard, lead = run_virtual(main())
     assert 0 < (heard - came) * PLAYBACK_RATE <= lead * PLAYBACK_RATE + BLOCK * PLAYBACK_RATE // CAPTURE_RATE
+
+
+def test_nor_does_one_that_comes_to_a_halt_after_its_first_words() -> None:
+    async def main() -> tuple[float, float, float]:
+        async with living() as house:
+            came, lead = now(), house.app.playback._lead.seconds
+            house.app.playback.play(1, SHORT)
+            await asyncio.sleep(2)
+            return came, first_heard(house), lead
+
+    came, heard, lead = run_virtual(main())
+    assert 0 < (heard - came) * PLAYBACK_RATE <= lead * PLAYBACK_RATE + BLOCK * PLAYBACK_RATE // CAPTURE_RATE
+
+
+def first_heard(house: House) -> float:
+    """When the first sample of a reply was heard (loop time)."""
+    first = next(first for reply, first, _ in house.backend.speaker.spoken if reply)
+    return house.backend.started + first / PLAYBACK_RATE
 
 
 def test_a_press_silences_an_answer_within_a_block() -> None:
