@@ -4,6 +4,7 @@ import asyncio
 import gc
 import os
 from collections.abc import Callable, Mapping
+from dataclasses import astuple, fields
 from typing import Any
 
 import numpy as np
@@ -79,10 +80,11 @@ class _Attentive(Ear):
 
 
 class Day:
-    def __init__(self, house: House) -> None:
+    def __init__(self, house: House, looks: int) -> None:
         self.house, self._oracle = house, Oracle(house)
         self.sessions = self.reconnects = self.interruptions = 0
-        self.looks: list[Look] = []
+        self._seen = np.zeros((looks, len(fields(Look))), np.int64)  # all at once: what is noted must not grow, either
+        self._taken = 0
         self.fed, self.starved = now(), 0.0
         """When the watchdog was, at last, and the longest time for which it was not. To keep each would be a growth of
         our own: 11 KiB in 100 sessions."""
@@ -146,7 +148,12 @@ class Day:
     def look(self) -> None:
         gc.collect()
         _give_memory_back()
-        self.looks.append(look(self.sessions, os.getpid(), held()))
+        self._seen[self._taken] = astuple(look(self.sessions, os.getpid(), held()))
+        self._taken += 1
+
+    @property
+    def looks(self) -> list[Look]:
+        return [Look(*map(int, row)) for row in self._seen[: self._taken]]
 
     def figures(self, asked: int, hours: float) -> list[Figure]:
         name = f"{hours:.3g} h in virtual time"
@@ -176,7 +183,7 @@ async def _live(sessions: int, seconds: float, progress: Progress) -> tuple[list
     warm = min(_WARM, sessions // 4)
     parts: dict[str, Any] = {"backend": backend, "detector": _Attentive()}
     async with living(options=_OPTIONS, watchdog=WATCHDOG / 2, **parts) as house:
-        day, began = Day(house), now()
+        day, began = Day(house, sessions), now()
         while day.sessions < sessions:
             await day.session()
             await asyncio.sleep(max(0.0, began + day.sessions * seconds / sessions - now()))
