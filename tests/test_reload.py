@@ -287,7 +287,6 @@ def test_a_daemon_reloads_at_sighup_refuses_nonsense_and_starts_on_the_last_good
         assert box.process.pid == pid
         box.terminate()
         assert box.wait(5) == 0
-    (tmp_path / "notify").unlink()  # the old systemd's
     broken = CONFIG + "[session]\nkeep_warm_s = 3.0\n[wake]\n"
     with Daemon(tmp_path, broken, environ={}) as box:
         box.expect("the settings are wrong, so the box runs on the last good ones: .*twice")

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from tests.support.speech import HOP, Samples, hops, noise, say, silence
 from voicebox.assets import speech, speech_names
+from voicebox.bench._reference import openwakeword
 from voicebox.wake.base import Phrase
 from voicebox.wake.openwakeword import OpenWakeWord
 
@@ -33,9 +34,7 @@ class Reference(Protocol):
 
 
 def reference() -> Reference:
-    import openwakeword  # noqa: PLC0415  # a second of imports that only these tests pay for
-
-    model: Reference = openwakeword.Model()
+    model: Reference = openwakeword().Model()
     return model
 
 
