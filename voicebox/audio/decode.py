@@ -5,10 +5,11 @@ MP3 and WAV sound from their first bytes on; Ogg, FLAC, and MP3 where libmpg123 
 
 import io
 import logging
+import os
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from itertools import chain
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -238,23 +239,35 @@ class _Collected(_Nothing):
         return ()
 
     def finish(self) -> Iterable[tuple[int, Samples]]:
-        import soundfile  # noqa: PLC0415  # only boxes whose service sends such files pay for loading it
-
         if _Collected.refused >= MOST_REFUSED:
             raise ValueError(f"{MOST_REFUSED} files were no good")
-        try:
-            opened = soundfile.SoundFile(io.BytesIO(self._data))
-        except soundfile.LibsndfileError:
-            _Collected.refused += 1
-            raise
-        with opened as file:
+        with _in_memory(self._data) as whole, self._opened(whole) as file:
             if file.channels > MAX_CHANNELS or file.samplerate not in RATES:
                 raise ValueError(f"{file.channels} channels, {file.samplerate} Hz")
             while len(block := file.read(file.samplerate, dtype="int16", always_2d=True)):
                 yield file.samplerate, np.asarray(np.rint(block.mean(axis=1)), np.int16)
 
+    @staticmethod
+    def _opened(whole: io.FileIO) -> Any:  # noqa: ANN401  # a soundfile.SoundFile, which ships no types
+        import soundfile  # noqa: PLC0415  # only boxes whose service sends such files pay for loading it
+
+        try:
+            return soundfile.SoundFile(whole.fileno(), closefd=False)
+        except soundfile.LibsndfileError:
+            _Collected.refused += 1
+            raise
+
     def close(self) -> None:
         self._data.clear()
+
+
+def _in_memory(data: bytes | bytearray) -> io.FileIO:
+    """A file, as libsndfile reads anything else through callbacks that cffi makes at run time, which the unit's
+    MemoryDenyWriteExecute forbids."""
+    file = io.FileIO(os.memfd_create("sound"), "r+")
+    file.write(data)
+    file.seek(0)
+    return file
 
 
 def _source(head: bytes) -> _Source:
