@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import pulse as pulse_support
+from tests.support.pulse import PulseServer, serving
 from voicebox.audio import devices, mixer
 from voicebox.audio.devices import Card, Port
 from voicebox.audio.mixer import AUTO, Control, Mixer, choose, controls
@@ -204,16 +204,12 @@ def test_one_that_hangs_is_ended(program: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.fixture(scope="module")
-def pulse() -> Iterator[pulse_support.PulseServer]:
-    if not pulse_support.available():
-        pytest.skip("needs PulseAudio: apt-get install pulseaudio pulseaudio-utils libasound2-plugins")
-    with pulse_support.PulseServer() as server, pytest.MonkeyPatch.context() as patch:
-        for name, value in server.env.items():
-            patch.setenv(name, value)
+def pulse() -> Iterator[PulseServer]:
+    with serving(here=True) as server:
         yield server
 
 
-def test_the_real_one_turns_a_real_mixer(pulse: pulse_support.PulseServer) -> None:
+def test_the_real_one_turns_a_real_mixer(pulse: PulseServer) -> None:
     async def main() -> list[tuple[str, int]]:
         card = Mixer()
         found = []

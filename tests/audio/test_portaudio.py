@@ -10,10 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.support import pulse as pulse_support
 from tests.support.boxes import PulseBox
 from tests.support.long import LONG
-from tests.support.pulse import PulseServer
+from tests.support.pulse import PulseServer, serving
 from voicebox.audio import alsa, pcm
 from voicebox.audio.base import BLOCK, Block
 from voicebox.audio.playback import Playback
@@ -27,11 +26,7 @@ CALLED_IN = {"current_time": 5.0, "input_buffer_adc_time": 4.98}
 
 @pytest.fixture(scope="module")
 def pulse() -> Iterator[PulseServer]:
-    if not pulse_support.available():
-        pytest.skip("needs PulseAudio: apt-get install pulseaudio pulseaudio-utils libasound2-plugins")
-    with PulseServer() as server, pytest.MonkeyPatch.context() as patch:
-        for name, value in server.env.items():
-            patch.setenv(name, value)
+    with serving(here=True) as server:
         yield server
 
 

@@ -4,17 +4,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support import pulse as pulse_support
 from tests.support.boxes import Box, PulseBox, WavBox
+from tests.support.pulse import PulseServer, serving
 
 
 @pytest.fixture(scope="module")
-def pulse() -> Iterator[pulse_support.PulseServer]:
-    if not pulse_support.available():
-        pytest.skip("needs PulseAudio: apt-get install pulseaudio pulseaudio-utils libasound2-plugins")
-    with pulse_support.PulseServer() as server, pytest.MonkeyPatch.context() as patch:
-        for name, value in server.env.items():
-            patch.setenv(name, value)
+def pulse() -> Iterator[PulseServer]:
+    with serving(here=True) as server:
         yield server
 
 

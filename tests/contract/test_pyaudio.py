@@ -8,8 +8,7 @@ from typing import Any
 import pyaudio
 import pytest
 
-from tests.support import pulse as pulse_support
-from tests.support.pulse import PulseServer
+from tests.support.pulse import serving
 from tests.support.soundcard import Card, Cards
 from voicebox.audio import alsa
 
@@ -25,14 +24,9 @@ class World:
 
 
 def on_pulse() -> Iterator[World]:
-    if not pulse_support.available():
-        pytest.skip("needs PulseAudio: apt-get install pulseaudio pulseaudio-utils libasound2-plugins")
     alsa.hush()
-    with PulseServer() as server, pytest.MonkeyPatch.context() as patch:
-        for name, value in server.env.items():
-            patch.setenv(name, value)
-        with alsa.quiet():
-            yield World(pyaudio.PyAudio, server.stop, server.start)
+    with serving(here=True) as server, alsa.quiet():
+        yield World(pyaudio.PyAudio, server.stop, server.start)
 
 
 def on_fakes() -> Iterator[World]:

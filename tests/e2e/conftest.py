@@ -9,11 +9,10 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.support import pulse as pulse_support
 from tests.support.daemon import Daemon
 from tests.support.hearing import Samples
 from tests.support.lira import Lira
-from tests.support.pulse import PulseServer, Recording
+from tests.support.pulse import PulseServer, Recording, serving
 from tests.support.speech import noise
 
 LEAD = noise(1.6, -66)
@@ -24,9 +23,7 @@ Say = Callable[[Samples], None]
 
 @pytest.fixture(scope="session")
 def pulse() -> Iterator[PulseServer]:
-    if not pulse_support.available():
-        pytest.skip("needs PulseAudio: apt-get install pulseaudio pulseaudio-utils libasound2-plugins")
-    with PulseServer() as server:
+    with serving() as server:
         yield server
 
 

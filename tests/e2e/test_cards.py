@@ -12,12 +12,11 @@ import numpy as np
 import pytest
 
 from tests.e2e.conftest import Say
-from tests.support import pulse as pulse_support
 from tests.support.daemon import Daemon
 from tests.support.hearing import find
 from tests.support.lira import Lira
 from tests.support.long import LONG
-from tests.support.pulse import SPEAKER_RATE, PulseServer
+from tests.support.pulse import SPEAKER_RATE, PulseServer, serving
 from tests.support.speech import say as spoken
 from tests.support.vendor import sent_by
 
@@ -31,9 +30,7 @@ MOST_MORE_MEMORY = 4_000_000  # bytes
 @pytest.fixture(scope="module")
 def pulse() -> Iterator[PulseServer]:
     """Of our own: nobody else is to miss its cards."""
-    if not pulse_support.available():
-        pytest.skip("needs PulseAudio: apt-get install pulseaudio pulseaudio-utils libasound2-plugins")
-    with PulseServer() as server:
+    with serving() as server:
         yield server
 
 

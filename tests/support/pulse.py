@@ -18,6 +18,7 @@ from types import TracebackType
 from typing import Self
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 
 SPEAKER_RATE = 24_000
@@ -219,3 +220,14 @@ class Recording:
         with self._changed:
             if not self._changed.wait_for(lambda: sum(map(len, self._chunks)) // 2 > samples, timeout):
                 raise TimeoutError(f"recorded {sum(map(len, self._chunks)) // 2} samples, waited for {samples}")
+
+
+@contextmanager
+def serving(*, here: bool = False) -> Iterator[PulseServer]:
+    """One for a test, which is skipped where the programs are missing; ``here``: for this process to speak through."""
+    if not available():
+        pytest.skip("needs PulseAudio: apt-get install pulseaudio pulseaudio-utils libasound2-plugins")
+    with PulseServer() as server, pytest.MonkeyPatch.context() as patch:
+        for name, value in server.env.items() if here else ():
+            patch.setenv(name, value)
+        yield server
