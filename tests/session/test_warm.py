@@ -11,6 +11,7 @@ import pytest
 
 from tests.support.house import House, living, now
 from tests.support.session import Line, running
+from tests.support.vendor import cut
 from voicebox import pumps
 from voicebox.core.events import ButtonPressed, ButtonTapped, Event, SessionEnded, SessionLost, SessionReady
 from voicebox.core.state import Phase
@@ -166,8 +167,7 @@ def test_a_connection_lost_while_parked_is_silent_and_the_next_wake_dials() -> N
     async def main() -> House:
         async with warm(brain="parrot") as house:
             await parked(house)
-            for transport in list(house.simulator._transports):
-                transport.abort()
+            cut(house.simulator)
             await asyncio.sleep(3)
             assert not house.app.session.connected
             assert len(house.simulator.connections) == 1

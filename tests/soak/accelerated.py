@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from tests.faults.oracle import Oracle
 from tests.soak.course import MOST_GROWTH, Look, growth, held, look, unchanged
 from tests.support.house import NO_FILE, Ear, House, assert_privacy, living, now
+from tests.support.vendor import cut
 from voicebox import logs
 from voicebox.app import _give_memory_back
 from voicebox.audio.wavfile import WavBackend
@@ -98,8 +99,7 @@ class Day:
         await self.house.until_phase(Phase.LISTENING)
         self.house.say("ask_time")
         await asyncio.sleep(0.5)
-        for transport in list(self.house.simulator._transports):
-            transport.abort()
+        cut(self.house.simulator)
         await self.house.until(lambda: self._opened() == 2)
         self.reconnects += 1
         await asyncio.sleep(1.5)  # it has been said

@@ -6,6 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from tests.support.house import NO_FILE, House, living
+from tests.support.vendor import cut
 from voicebox import settings
 from voicebox.audio.base import MAX_BUFFERED
 from voicebox.core.state import Phase
@@ -48,8 +49,7 @@ class Life:
 
     async def drop(self) -> None:
         """The network goes, in mid-sentence or not."""
-        for transport in list(self.house.simulator._transports):
-            transport.abort()
+        cut(self.house.simulator)
         await asyncio.sleep(0.05)
 
     async def lose_microphone(self) -> None:

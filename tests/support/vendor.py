@@ -28,6 +28,12 @@ PLACE = "mtg_e2e"
 """The meeting, or whatever else a service calls what a box connects to."""
 
 
+def cut(simulator: Simulator) -> None:
+    """Break every connection without a word, as a network does. On the simulator's loop."""
+    for transport in list(simulator._transports):
+        transport.abort()
+
+
 class Script:
     """A brain that gives these answers in turn, by the name of speech that ships with voicebox."""
 
@@ -109,8 +115,7 @@ class Vendor:
         """Break every connection without a word, as a network does."""
 
         async def abort() -> None:
-            for transport in list(self._simulator._transports):
-                transport.abort()
+            cut(self._simulator)
 
         self._run(abort())
 
