@@ -12,12 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from voicebox.bench._report import machine
+from voicebox.bench._report import machine, renewed
 
 ROOT = Path(__file__).resolve().parents[2]
 LIST = ROOT / "docs" / "faults.md"
 _ROW = re.compile(r"^\| ([NTAMS]\d\d) \| ([^|]+) \|", re.MULTILINE)
-_PLACE = re.compile(r"(<!-- faults -->\n).*?(<!-- /faults -->)", re.DOTALL)
 _IN_NAME = re.compile(r"(?:^|_)([ntams]\d\d)(?=_|$)")
 _IN_PROSE = re.compile(r"\b[NTAMS]\d\d\b")
 
@@ -93,7 +92,7 @@ def main() -> int:
     if options.update:
         summary = f"{_summary(results)} {plugin.tests} tests in {time.monotonic() - began:.0f} s. {machine()}"
         text = options.update.read_text(encoding="utf-8")
-        options.update.write_text(_PLACE.sub(lambda place: f"{place[1]}{summary}\n{place[2]}", text), encoding="utf-8")
+        options.update.write_text(renewed(options.update, text, "faults", summary), encoding="utf-8")
     return 0 if set(results.values()) == {"passed"} else 1
 
 

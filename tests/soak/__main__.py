@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import re
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -12,7 +11,8 @@ from tests.soak.course import Look
 from tests.soak.picture import lines
 from voicebox.bench import Figure
 from voicebox.bench._command import plain, show
-from voicebox.bench._report import machine, table
+from voicebox.bench._report import machine, renewed, table
+from voicebox.errors import ConfigError
 
 
 def main() -> int:
@@ -49,14 +49,11 @@ def update(file: Path, name: str, title: str, figures: list[Figure], looks: list
     picture = file.parent / "pictures" / f"{name}.svg"
     picture.write_text(lines(looks, title), encoding="utf-8")
     shown = f"![{title}: memory over sessions](pictures/{picture.name})"
-    text, found = re.subn(
-        f"(<!-- {name} -->\n).*?(<!-- /{name} -->)",
-        lambda place: f"{place[1]}{table(figures)}\n\n{shown}\n\n{machine()}\n{place[2]}",
-        file.read_text(encoding="utf-8"),
-        flags=re.DOTALL,
-    )
-    if found != 1:
-        raise SystemExit(f"{file}: there must be one <!-- {name} --> with <!-- /{name} --> after it")
+    content = f"{table(figures)}\n\n{shown}\n\n{machine()}"
+    try:
+        text = renewed(file, file.read_text(encoding="utf-8"), name, content)
+    except ConfigError as error:
+        raise SystemExit(str(error)) from None
     file.write_text(text, encoding="utf-8")
 
 

@@ -11,7 +11,16 @@ from voicebox.bench._figures import Figure
 from voicebox.bench._plot import bars, comparisons
 from voicebox.errors import ConfigError
 
-_PART = "(<!-- bench: {} -->\n).*?(<!-- /bench -->)"
+
+def renewed(file: Path, text: str, name: str, content: str, end: str = "") -> str:
+    """``text`` of this file with ``content`` between ``<!-- NAME -->`` and ``<!-- /END -->`` (otherwise ``/NAME``).
+    Raises ConfigError if that place is not there once."""
+    begin, end = f"<!-- {name} -->", f"<!-- /{end or name} -->"
+    parts = re.split(f"({re.escape(begin)}\n).*?({re.escape(end)})", text, flags=re.DOTALL)
+    if len(parts) != 4:
+        raise ConfigError(f"{file}: there must be one {begin} with {end} after it")
+    before, begin, end, after = parts
+    return f"{before}{begin}{content}\n{end}{after}"
 
 
 def update(file: Path, results: Mapping[str, list[Figure]]) -> None:
@@ -20,12 +29,8 @@ def update(file: Path, results: Mapping[str, list[Figure]]) -> None:
     try:
         text = file.read_text(encoding="utf-8")
         for name, figures in results.items():
-            parts = re.split(_PART.format(re.escape(name)), text, flags=re.DOTALL)
-            if len(parts) != 4:
-                raise ConfigError(f"{file}: there must be one <!-- bench: {name} --> with <!-- /bench --> after it")
-            before, begin, end, after = parts
-            picture = _picture(file, name, figures)
-            text = f"{before}{begin}{table(figures)}\n\n{picture}{machine()}\n{end}{after}"
+            shown = f"{table(figures)}\n\n{_picture(file, name, figures)}{machine()}"
+            text = renewed(file, text, f"bench: {name}", shown, "bench")
         file.write_text(text, encoding="utf-8")
     except OSError as error:
         raise ConfigError(f"{file}: {error.strerror}") from error
