@@ -29,8 +29,11 @@ pcm.box_mic {{ type pulse server "{server}" device "mic.monitor" hint.descriptio
 pcm.!default {{ type asym playback.pcm "box_speaker" capture.pcm "box_mic" }}
 ctl.!default {{ type pulse server "{server}" }}
 """
-
-
+# A host that stands still is no reason to be killed; and blocks shared through memfd are lost track of by PulseAudio
+# when clients come and go (its issue 824), which it says in its log a dozen times per test run.
+_DAEMON = """rlimit-rttime = -1
+enable-shm = no
+"""
 _RATES = {"speaker": SPEAKER_RATE, "mic": MIC_RATE}
 
 
@@ -51,6 +54,7 @@ class PulseServer:
         self.directory = Path(tempfile.mkdtemp(prefix="pulse-"))
         socket = self.directory / "native"
         self.server = f"unix:{socket}"
+        self._log = self.directory / "log"
         config = self.directory / "asound.conf"
         config.write_text(_ASOUND.format(server=self.server), encoding="utf-8")
         self.env = {
@@ -81,11 +85,10 @@ class PulseServer:
         command += ["pulseaudio", "-n", "--daemonize=no", "--exit-idle-time=-1", "--use-pid-file=no", "--realtime=yes"]
         command += ["--disallow-exit", "--log-level=error", *(f"--load={module}" for module in modules)]
         settings = self.directory / "daemon.conf"
-        settings.write_text(
-            "rlimit-rttime = -1\n", encoding="utf-8"
-        )  # a host that stands still is no reason to be killed
+        settings.write_text(_DAEMON, encoding="utf-8")
         environment = {**os.environ, **self.env, "HOME": str(self.directory), "PULSE_CONFIG": str(settings)}
-        self._process = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
+        with self._log.open("wb") as log:
+            self._process = subprocess.Popen(command, env=environment, stderr=log)
         self._await_answer()
         self.control("set-default-sink", "speaker")  # Debian's ALSA configuration makes PulseAudio's default ALSA's
         self.control("set-default-source", "mic.monitor")
@@ -96,7 +99,14 @@ class PulseServer:
             if self.control("info").returncode == 0:
                 return
             time.sleep(0.05)  # between two questions; the deadline decides
-        raise RuntimeError("pulseaudio did not answer within 10 s")
+        raise RuntimeError(f"pulseaudio did not answer within 10 s; {self.death() or 'it runs'}")
+
+    def death(self) -> str | None:
+        """How the daemon ended that nobody stopped, and what it said last. None while it runs."""
+        status = self._process.poll() if self._process else None
+        if status is None:
+            return None
+        return f"pulseaudio ended with {status}: {self._log.read_text('utf-8', 'replace')[-1_000:]}"
 
     def stop(self) -> None:
         """End the daemon at once, as a crash would."""
@@ -183,7 +193,11 @@ class Recording:
 
     def __enter__(self) -> Self:
         self._thread.start()
-        self.wait_for(0, timeout=10)
+        try:
+            self.wait_for(0, timeout=10)
+        except TimeoutError:
+            self.__exit__(None, None, None)
+            raise
         return self
 
     def __exit__(
@@ -231,3 +245,5 @@ def serving(*, here: bool = False) -> Iterator[PulseServer]:
         for name, value in server.env.items() if here else ():
             patch.setenv(name, value)
         yield server
+        if died := server.death():
+            pytest.fail(died)
