@@ -4,7 +4,6 @@ Five minutes of it with LONG_TESTS=1, else some seconds. A machine too busy for 
 nothing: then it is tried again. tests/box/test_echo.py puts the box into a room in virtual time.
 """
 
-import asyncio
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -19,7 +18,6 @@ from tests.support.speech import RATE, Samples, noise, silence
 from tests.support.speech import say as spoken
 from voicebox.assets import speech
 from voicebox.audio.base import PLAYBACK_RATE
-from voicebox.control import ask as ask_box
 
 TALK = (
     ("The train to the airport leaves every fifteen minutes from platform four. It takes half an hour.", "flite:slt"),
@@ -92,8 +90,7 @@ def unless_starved(box: Daemon, story: Callable[[], None]) -> None:
 
 
 def underruns(box: Daemon) -> int:
-    status = asyncio.run(ask_box(box.directory / "runtime" / "control.sock", {"do": "status"}))
-    return int(status["underruns"])
+    return int(box.ask("status")["underruns"])
 
 
 def talk_to_the_end(box: Daemon, since: int, seconds: float) -> None:

@@ -70,12 +70,14 @@ def _books() -> str:
 
 
 def growth(looks: Sequence[Look], what: str) -> float:
-    """KiB for 100 sessions, by a line through the second half; no number if there are too few to draw one."""
+    """KiB for 100 sessions in the second half: the median of the slopes between any two looks (Theil-Sen), which no
+    single odd look bends. No number if there are not two."""
     half = looks[len(looks) // 2 :]
     if len(half) < 2:
         return float("nan")
-    line = np.polyfit([each.sessions / 100 for each in half], [getattr(each, what) / 1024 for each in half], 1)
-    return float(line[0])
+    sessions, kept = (np.array([getattr(each, name) for each in half]) for name in ("sessions", what))
+    earlier, later = np.triu_indices(len(half), 1)
+    return float(np.median((kept[later] - kept[earlier]) / (sessions[later] - sessions[earlier]))) * 100 / 1024
 
 
 def more(looks: Sequence[Look], what: str) -> int:

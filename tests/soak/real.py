@@ -1,6 +1,5 @@
 """Minutes of real time: the daemon as a process of its own, spoken to through PulseAudio, its service simulated."""
 
-import asyncio
 import time
 from itertools import pairwise
 from pathlib import Path
@@ -16,7 +15,6 @@ from tests.support.lira import Lira
 from tests.support.pulse import PulseServer
 from tests.support.speech import noise, say
 from tests.support.vendor import TOKEN
-from voicebox import control
 from voicebox.bench import Figure, at_least, at_most, stated
 
 _CONFIG = """service = "lira"
@@ -96,8 +94,7 @@ class Life:
 
     def _ask_status(self) -> None:
         began = time.monotonic()
-        socket = control.socket_path({"RUNTIME_DIRECTORY": str(self._box.directory / "runtime")})
-        asyncio.run(control.ask(socket, {"do": "status"}))
+        self._box.ask("status")
         self.slowest = max(self.slowest, time.monotonic() - began)
 
     def _settled(self) -> Look:

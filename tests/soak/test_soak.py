@@ -39,6 +39,11 @@ def test_only_the_second_half_counts() -> None:
     assert growth(learning, "held") == pytest.approx(0, abs=1e-6)
 
 
+def test_one_odd_look_does_not_bend_it() -> None:
+    odd = [Look(each.sessions, 0, each.held + (5_000_000 if each.sessions == 90 else 0), 12, 3) for each in looks(1024)]
+    assert growth(odd, "held") == pytest.approx(100)
+
+
 def test_too_few_looks_are_no_proof() -> None:
     assert not at_most("growth", growth(looks()[:1], "held"), "KiB", 4).ok
 

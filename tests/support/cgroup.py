@@ -5,13 +5,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import pytest
+from _pytest.outcomes import Skipped  # pytest.skip.Exception, as the type checker knows it
 
 _ROOT = Path("/sys/fs/cgroup")
 _LIMITS = {"memory": (("memory.max", "{}"), ("memory.limit_in_bytes", "{}"))} | {
     "cpu": (("cpu.max", "{} 100000"), ("cpu.cfs_quota_us", "{}"))
 }
 """Controller -> its file in version 2 and in version 1, and how the limit is written there."""
+
+
+class Unavailable(Skipped):
+    """This machine has none, or none that we may make. Skips a test that does not catch it."""
 
 
 def throttled(group: Path) -> int:
@@ -22,17 +26,17 @@ def throttled(group: Path) -> int:
 @contextmanager
 def limited(controller: str, limit: int, pid: int) -> Iterator[Path]:
     """Yields the group. While it lasts, the process may have no more new memory than this (bytes), or no more processor
-    (microseconds of each 100 000). Skips the test where that cannot be had."""
+    (microseconds of each 100 000). Raises Unavailable where that cannot be had."""
     place = next((place for place in (_ROOT / controller, _ROOT) if (place / "cgroup.procs").exists()), _ROOT)
     group = place / f"voicebox-test-{os.getpid()}"
     try:
         group.mkdir()
     except OSError as error:
-        pytest.skip(f"no control groups here: {error}")
+        raise Unavailable(f"no control groups here: {error}") from error
     try:
         name, words = next(((n, w) for n, w in _LIMITS[controller] if (group / n).exists()), ("", ""))
         if not name:
-            pytest.skip(f"no control group here limits {controller}")
+            raise Unavailable(f"no control group here limits {controller}")
         (group / name).write_text(words.format(limit))
         (group / "cgroup.procs").write_text(str(pid))
         yield group

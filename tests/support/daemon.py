@@ -3,6 +3,7 @@
 It is followed by events only: ``expect`` waits for a log line, ``systemd.wait_for`` for what systemd would be told.
 """
 
+import asyncio
 import os
 import re
 import signal
@@ -15,10 +16,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from tests.support.manager import ServiceManager
 from tests.support.pinned import Pins
+from voicebox import control
 
 ROOT = Path(__file__).parents[2]
 PATIENCE = 15.0
@@ -206,6 +208,15 @@ class Daemon:
     def tap(self) -> None:
         self.press()
         self.release()
+
+    def ask(self, do: str) -> dict[str, Any]:
+        """Through its control socket; it has a second."""
+
+        async def within() -> dict[str, Any]:
+            async with asyncio.timeout(1.0):
+                return await control.ask(self.directory / "runtime" / "control.sock", {"do": do})
+
+        return asyncio.run(within())
 
     # its end
 

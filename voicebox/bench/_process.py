@@ -25,6 +25,12 @@ def pss(pid: int) -> float:
     return _field(_read(Path(f"/proc/{pid}/smaps_rollup")), "Pss") / 1024
 
 
+def real_time_threads(pid: int) -> int:
+    """How many of its threads come before all ordinary work."""
+    policies = (os.sched_getscheduler(int(task.name)) & ~os.SCHED_RESET_ON_FORK for task in _tasks(pid))
+    return sum(policy in (os.SCHED_RR, os.SCHED_FIFO) for policy in policies)
+
+
 def _tasks(pid: int) -> list[Path]:
     return list(Path(f"/proc/{pid}/task").iterdir())
 

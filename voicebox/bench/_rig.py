@@ -45,6 +45,15 @@ def daemon() -> ModuleType | None:
     return daemon
 
 
+def cgroup() -> ModuleType | None:
+    """``tests.support.cgroup``: control groups."""
+    try:
+        from tests.support import cgroup  # noqa: PLC0415
+    except ImportError:
+        return None
+    return cgroup
+
+
 def vendors() -> ModuleType | None:
     """``tests.support.lira``: a simulated service in a thread."""
     try:

@@ -1,13 +1,18 @@
 """What the whole daemon costs while nobody talks to it, beside bare inference of the wake word's networks."""
 
+import os
+import subprocess
+import sys
 import tempfile
 import threading
 import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 
-from voicebox.audio.base import CAPTURE_RATE
+from voicebox.audio.base import BLOCK, CAPTURE_RATE
 from voicebox.bench import _process, _reference, _rig
 from voicebox.bench._figures import Figure, Options, at_most, stated
 from voicebox.bench.wake import noise
@@ -16,6 +21,11 @@ from voicebox.wake.base import HOP
 _KNOWS_THE_ROOM = 14  # seconds
 _TURNS = 7
 _HOPS = CAPTURE_RATE / HOP  # in a second
+_CAPTURE = f"""import pyaudio, time
+stream = pyaudio.PyAudio().open({CAPTURE_RATE}, 1, pyaudio.paInt16, input=True, frames_per_buffer={BLOCK},
+                                stream_callback=lambda *_: (None, pyaudio.paContinue))
+print("it hears", flush=True)
+time.sleep(3600)"""
 
 
 def run(options: Options) -> list[Figure]:
@@ -49,16 +59,22 @@ def _swinging(sound: "np.typing.NDArray[np.int16]") -> "np.typing.NDArray[np.int
 
 def _figures(name: str, server: object, room: object, seconds: int, limit: float) -> list[Figure]:
     bare, hop = _reference.bare(), noise(200, -40, 1, 3)
-    shares, wakeups, bares = list[float](), list[float](), list[float]()
-    with tempfile.TemporaryDirectory() as folder, _process.daemon(Path(folder), server.env) as box:  # type: ignore[attr-defined]  # of the tests
+    shares, wakeups, bares, captures = list[float](), list[float](), list[float](), list[float]()
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        _process.daemon(Path(folder), server.env) as box,  # type: ignore[attr-defined]  # of the tests
+        _capturing(server.env) as capture,  # type: ignore[attr-defined]
+    ):
         pid = box.process.pid
         sounding = threading.Thread(target=server.say, args=(room,), daemon=True)  # type: ignore[attr-defined]  # of the tests
         sounding.start()
         time.sleep(_KNOWS_THE_ROOM)
         for _ in range(_TURNS):
             cpu, woken, began = _process.cpu(pid), _process.wakeups(pid), time.monotonic()
+            captured = _process.cpu(capture)
             time.sleep(seconds)
             took = time.monotonic() - began
+            captures.append((_process.cpu(capture) - captured) / took)
             shares.append((_process.cpu(pid) - cpu) / took)
             wakeups.append((_process.wakeups(pid) - woken) / took)
             bares.append(_bare(bare, hop))
@@ -67,8 +83,24 @@ def _figures(name: str, server: object, room: object, seconds: int, limit: float
         at_most(f"{name}: daemon with echo canceller, of bare inference", used / yardstick, "x", limit),
         stated(f"{name}: daemon, CPU of one core", used * 100, "%"),
         stated(f"{name}: bare inference, CPU of one core", yardstick * 100, "%"),
+        stated(
+            f"{name}: a bare PyAudio stream of 20 ms blocks, CPU of one core", float(np.median(captures)) * 100, "%"
+        ),
         stated(f"{name}: daemon wakes, all threads", float(np.median(wakeups)), "times/s"),
     ]
+
+
+@contextmanager
+def _capturing(environ: Mapping[str, str]) -> Iterator[int]:
+    """A process that hears what the daemon hears and throws it away: what no daemon can go below. Yields its number."""
+    command = [sys.executable, "-c", _CAPTURE]
+    with subprocess.Popen(command, env={**os.environ, **environ}, stdout=subprocess.PIPE) as process:  # noqa: S603  # our own interpreter
+        try:
+            assert process.stdout is not None  # noqa: S101  # for the type checker
+            process.stdout.readline()
+            yield process.pid
+        finally:
+            process.kill()
 
 
 def _bare(score: _reference.Score, hops: "np.typing.NDArray[np.int16]") -> float:
