@@ -71,6 +71,7 @@ NOT_RUN = {
     "scripts/build-wheels": "it takes minutes: scripts/install-check",
     "scripts/lock": "it asks the package index: test_lock.py",
     "scripts/arm64-check": "it downloads 50 MB, and is a test",
+    "scripts/arm64-guest": "it makes a virtual machine, and is a test",
     "scripts/build-deb": "it takes minutes: scripts/deb-check",
     "scripts/deb-check": "it makes whole systems, and is a test",
     "scripts/fleet-check": "it makes whole systems, and is a test",

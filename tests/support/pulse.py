@@ -32,7 +32,7 @@ ctl.!default {{ type pulse server "{server}" }}
 # A host that stands still is no reason to be killed; and blocks shared through memfd are lost track of by PulseAudio
 # when clients come and go (its issue 824), which it says in its log a dozen times per test run.
 _DAEMON = """rlimit-rttime = -1
-enable-shm = no
+enable-memfd = no
 """
 _RATES = {"speaker": SPEAKER_RATE, "mic": MIC_RATE}
 
