@@ -29,7 +29,7 @@ _FIFTH = 20_000
 """Microseconds of each 100 000."""
 _UNDERRUNS = 1.0
 """Most for one answer, of some three seconds."""
-_CONFIG = 'service = "lira"\naudio.echo_cancellation = false\nconversation.follow_up_s = 1.0\n'
+_CONFIG = 'service = "lira"\nconversation.follow_up_s = 1.0\n'
 _PR_CAPBSET_DROP, _CAP_SYS_NICE = 24, 23  # prctl(2), capabilities(7)
 _HeldBack = Callable[[], int] | None
 _Load = Callable[[int], AbstractContextManager[_HeldBack]]
