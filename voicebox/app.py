@@ -1,7 +1,6 @@
 """The composition root: the box is put together from its rooms, started, and taken apart in the mirrored order."""
 
 import asyncio
-import ctypes
 import logging
 import os
 from concurrent.futures import Executor, ThreadPoolExecutor
@@ -9,7 +8,7 @@ from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import Any
 
-from voicebox import keepsakes, logs, mute, parts, reload, remote, reports, statefile, web
+from voicebox import heap, keepsakes, logs, mute, parts, reload, remote, reports, statefile, web
 from voicebox.audio.base import MAX_BUFFERED, Block, Handlers
 from voicebox.box import Box, Step
 from voicebox.control import AlreadyRunningError, Control, socket_path
@@ -327,7 +326,7 @@ class App:
 
     async def _announce_ready(self) -> None:
         await self._started.wait()
-        _give_memory_back()
+        heap.started()
         self.notifier.ready()
         self.tell()
         _log.info("ready: %s", self.status(self.box.state))
@@ -359,9 +358,3 @@ def _seconds(minutes: float | None) -> float | None:
 
 def _spoken(model: str) -> str:
     return Path(model).stem.replace("_", " ")
-
-
-def _give_memory_back() -> None:
-    """Loading models and settings leaves megabytes of freed memory with the C library: hand them to the system."""
-    with suppress(OSError, AttributeError):  # another C library than Debian's
-        ctypes.CDLL("libc.so.6").malloc_trim(0)

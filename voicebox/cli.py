@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from voicebox import __version__, logs
+from voicebox import __version__, heap, logs
 from voicebox.core.scenes import Scene
 from voicebox.errors import ConfigError, VoiceboxError
 from voicebox.redact import redact
@@ -247,6 +247,7 @@ def _say(text: str) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
+    heap.starting()
     from voicebox import daemon, reload, settings  # noqa: PLC0415  # `voicebox --help` must not load the whole box
 
     def load() -> settings.Settings:

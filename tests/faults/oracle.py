@@ -12,8 +12,7 @@ from pathlib import Path
 
 from tests.support.house import House
 from tests.support.session import TOKEN
-from voicebox import control, logs
-from voicebox.app import _give_memory_back
+from voicebox import control, heap, logs
 from voicebox.box import Step
 from voicebox.core.events import HangUp
 from voicebox.core.scenes import Scene, scene
@@ -36,7 +35,7 @@ def resident(what: str = "VmRSS") -> int:
 def _settled() -> int:
     """Resident bytes, once what is free was given back to the system."""
     gc.collect()
-    _give_memory_back()
+    heap.give_back()
     return resident()
 
 

@@ -14,8 +14,7 @@ from tests.faults.oracle import Oracle
 from tests.soak.course import MOST_GROWTH, Look, growth, held, look, unchanged
 from tests.support.house import NO_FILE, Ear, House, assert_privacy, living, now
 from tests.support.vendor import cut
-from voicebox import logs
-from voicebox.app import _give_memory_back
+from voicebox import heap, logs
 from voicebox.audio.wavfile import WavBackend
 from voicebox.bench import Figure, at_least, at_most
 from voicebox.core.events import SessionReady
@@ -147,7 +146,7 @@ class Day:
 
     def look(self) -> None:
         gc.collect()
-        _give_memory_back()
+        heap.give_back()
         self._seen[self._taken] = astuple(look(self.sessions, os.getpid(), held()))
         self._taken += 1
 
