@@ -2,6 +2,7 @@
 
 import difflib
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -104,12 +105,18 @@ def takes_text(section: type[BaseModel], name: str) -> bool:
 
 def _members(section: type[BaseModel], name: str) -> list[Mapping[str, Any]]:
     """The JSON schemas of which a value must meet one."""
-    whole = section.model_json_schema()
+    whole = _schema(section)
     mine = whole["properties"][name]
     return [
         whole["$defs"][member["$ref"].rpartition("/")[2]] if "$ref" in member else member
         for member in mine.get("anyOf", (mine,))
     ]
+
+
+@cache
+def _schema(section: type[BaseModel]) -> Mapping[str, Any]:
+    """Takes milliseconds to make on a PC, and each variable of the environment asks for it."""
+    return section.model_json_schema()
 
 
 def _words(schema: Mapping[str, Any]) -> str:
