@@ -29,10 +29,10 @@ pcm.box_mic {{ type pulse server "{server}" device "mic.monitor" hint.descriptio
 pcm.!default {{ type asym playback.pcm "box_speaker" capture.pcm "box_mic" }}
 ctl.!default {{ type pulse server "{server}" }}
 """
-# A host that stands still is no reason to be killed; and blocks shared through memfd are lost track of by PulseAudio
+# A host that stands still is no reason to be killed; and blocks shared through memory are lost track of by PulseAudio
 # when clients come and go (its issue 824), which it says in its log a dozen times per test run.
 _DAEMON = """rlimit-rttime = -1
-enable-memfd = no
+enable-shm = no
 """
 _RATES = {"speaker": SPEAKER_RATE, "mic": MIC_RATE}
 

@@ -6,6 +6,7 @@ from html import escape
 from voicebox.bench._figures import Figure
 
 _ROW, _LETTER, _WIDTH = 26, 6.6, 360  # pixels; a letter of 12 pixels' height is seldom wider
+_LABEL = 50  # pixels that a number takes
 _GREEN, _RED, _GREY = "#3a7d44", "#b3261e", "#8a8a8a"
 
 
@@ -40,14 +41,14 @@ def _bar(figure: Figure, top: int, scale: float, text: int) -> list[str]:
     limit = figure.target.rpartition(" ")[2]
     colour = _GREY if limit == "-" else _GREEN if figure.ok else _RED
     length = max(1.0, figure.value * scale)
+    at = 0.0 if limit == "-" else float(limit) * scale
+    end = max(length, at) if at < length + _LABEL else length  # the number stands behind the mark, not under it
     drawn = [
         f'<text x="{text - 8}" y="{top + 13}" text-anchor="end">{escape(figure.name)}</text>',
         f'<rect x="{text}" y="{top}" width="{length:.0f}" height="18" fill="{colour}"/>',
-        f'<text x="{text + length + 6:.0f}" y="{top + 13}">{figure.value:g}</text>',
+        f'<text x="{text + end + 6:.0f}" y="{top + 13}">{figure.value:g}</text>',
     ]
     if limit != "-":
-        at = text + float(limit) * scale
-        drawn.append(
-            f'<line x1="{at:.0f}" x2="{at:.0f}" y1="{top - 3}" y2="{top + 21}" stroke="black" stroke-width="2"/>'
-        )
+        place = f'x1="{text + at:.0f}" x2="{text + at:.0f}" y1="{top - 3}" y2="{top + 21}"'
+        drawn.append(f'<line {place} stroke="black" stroke-width="2"/>')
     return drawn
