@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from voicebox import __version__, heap, logs
+from voicebox import __version__, logs
 from voicebox.core.scenes import Scene
 from voicebox.errors import ConfigError, VoiceboxError
 from voicebox.redact import redact
@@ -247,8 +247,10 @@ def _say(text: str) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
+    from voicebox import heap  # noqa: PLC0415  # `voicebox --help` must not load the whole box
+
     heap.starting()
-    from voicebox import daemon, reload, settings  # noqa: PLC0415  # `voicebox --help` must not load the whole box
+    from voicebox import daemon, reload, settings  # noqa: PLC0415  # as above, and rarely looked through for garbage
 
     def load() -> settings.Settings:
         return settings.load(options.config)
