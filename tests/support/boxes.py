@@ -175,9 +175,10 @@ class PulseBox(Box):
         for attempts_left in (4, 3, 2, 1, 0):
             try:
                 asyncio.run(self._recorded(test))
-            except (AssertionError, TimeoutError):
+            except (AssertionError, TimeoutError) as error:
                 died = self.pulse.death()
-                if not attempts_left or not (died or self._starved):
+                starved = isinstance(error, AssertionError) and self._starved
+                if not attempts_left or not (died or starved):
                     raise
                 if died:  # PulseAudio's fault and not the box's; shown if the test fails after all
                     print(died)
