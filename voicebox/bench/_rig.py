@@ -1,5 +1,6 @@
 """The repository's boxes without sound cards, where the repository is: an installed voicebox comes without them."""
 
+import importlib
 from types import ModuleType
 from typing import TYPE_CHECKING
 
@@ -11,53 +12,36 @@ WHY_NOT = "it needs voicebox's repository: run scripts/bench there"
 
 def boxes() -> ModuleType | None:
     """``tests.support.boxes``: WavBox in virtual time, PulseBox in real time."""
-    try:
-        from tests.support import boxes  # noqa: PLC0415  # only where it is there
-    except ImportError:
-        return None
-    return boxes
+    return _support("boxes")
 
 
 def speech() -> ModuleType | None:
     """``tests.support.speech``: synthetic voices."""
-    try:
-        from tests.support import speech  # noqa: PLC0415
-    except ImportError:
-        return None
-    return speech
+    return _support("speech")
 
 
 def pulse() -> ModuleType | None:
     """``tests.support.pulse``: a PulseAudio daemon of our own."""
-    try:
-        from tests.support import pulse  # noqa: PLC0415
-    except ImportError:
-        return None
-    return pulse
+    return _support("pulse")
 
 
 def daemon() -> ModuleType | None:
     """``tests.support.daemon``: the daemon as a process of its own."""
-    try:
-        from tests.support import daemon  # noqa: PLC0415
-    except ImportError:
-        return None
-    return daemon
+    return _support("daemon")
 
 
 def cgroup() -> ModuleType | None:
     """``tests.support.cgroup``: control groups."""
-    try:
-        from tests.support import cgroup  # noqa: PLC0415
-    except ImportError:
-        return None
-    return cgroup
+    return _support("cgroup")
 
 
 def vendors() -> ModuleType | None:
     """``tests.support.lira``: a simulated service in a thread."""
+    return _support("lira")
+
+
+def _support(name: str) -> ModuleType | None:
     try:
-        from tests.support import lira  # noqa: PLC0415
+        return importlib.import_module(f"tests.support.{name}")
     except ImportError:
         return None
-    return lira

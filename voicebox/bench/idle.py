@@ -21,11 +21,11 @@ from voicebox.wake.base import HOP
 _KNOWS_THE_ROOM = 14  # seconds
 _TURNS = 7
 _HOPS = CAPTURE_RATE / HOP  # in a second
-_CAPTURE = f"""import pyaudio, time
+_CAPTURE = f"""import pyaudio, sys
 stream = pyaudio.PyAudio().open({CAPTURE_RATE}, 1, pyaudio.paInt16, input=True, frames_per_buffer={BLOCK},
                                 stream_callback=lambda *_: (None, pyaudio.paContinue))
 print("it hears", flush=True)
-time.sleep(3600)"""
+sys.stdin.read()"""
 
 
 def run(options: Options) -> list[Figure]:
@@ -102,6 +102,7 @@ def _capturing(environ: Mapping[str, str]) -> Iterator[int]:
     with subprocess.Popen(  # noqa: S603  # our own interpreter
         command,
         env={**os.environ, **environ},
+        stdin=subprocess.PIPE,  # it ends when that does, and with us
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,  # ALSA complains of all the cards that are not there
     ) as process:
