@@ -139,6 +139,13 @@ pins() {
     awk -v pattern="$1" -v other="${2:-}" '/^[^ #]/ { on = ($0 ~ pattern) != (other != ""); sub(/ ;[^\\]*/, " ") } on' "$locks/box.txt"
 }
 
+# aarch64_wheels PYTHON-VERSION DIRECTORY FILE: of what that lists, as a 64-bit Pi takes them; false if there is none of something
+aarch64_wheels() {
+    local platforms=(--platform={manylinux_2_{17..36},manylinux2014}_aarch64) # Debian 12 has glibc 2.36
+    (listed "$venv/bin/python" download --only-binary=:all: --python-version "$1" --implementation cp \
+        "${platforms[@]}" --dest "$2" --requirement="$3")
+}
+
 # own_version: of the project in this tree
 own_version() { sed -n 's/^version = "\(.*\)"$/\1/p' "$root/pyproject.toml"; }
 
