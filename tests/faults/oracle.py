@@ -6,8 +6,9 @@ import io
 import os
 import re
 import threading
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import tracemalloc
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 from tests.support.house import House
@@ -26,21 +27,26 @@ _AUDIO = re.compile(r"(?:\\x[0-9a-f]{2}.{0,3}){12}|[A-Za-z0-9+/]{400}")
 """What sound looks like in a log: Python's bytes, or base64."""
 
 
-def resident(what: str = "VmRSS") -> int:
-    """Bytes of this process; VmHWM: at most, since ``forget_peak``."""
-    status = Path("/proc/self/status").read_text("ascii")
-    return int(re.findall(rf"{what}:\s+(\d+) kB", status)[0]) * 1024
+@contextmanager
+def thrifty(most: int = MOST_MORE_MEMORY) -> Iterator[None]:
+    """Never are more bytes taken in between. Counted where Python and numpy take them: what is resident depends on how
+    the heap was torn before, and on the pages of libraries that the kernel drops and fetches again."""
+    tracemalloc.start()
+    try:
+        yield
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak <= most, f"{peak} bytes at once"
 
 
 def _settled() -> int:
-    """Resident bytes, once what is free was given back to the system."""
+    """Resident bytes that no file stands behind, once what is free was given back to the system."""
     gc.collect()
     heap.give_back()
-    return resident()
-
-
-def forget_peak() -> None:
-    Path("/proc/self/clear_refs").write_text("5")
+    found = re.search(r"^RssAnon:\s+(\d+) kB", Path("/proc/self/status").read_text("ascii"), re.MULTILINE)
+    assert found is not None
+    return int(found[1]) * 1024
 
 
 def _holdings() -> dict[str, int]:
@@ -67,7 +73,6 @@ class Oracle:
         self._house = house
         self._most = memory
         self._memory = _settled() - _recorded(house)
-        forget_peak()
         self._held = _holdings()
         house.app.box.observers.append(self._look)
 
@@ -108,10 +113,6 @@ class Oracle:
         held = _holdings()
         assert all(held[what] <= most for what, most in self._held.items()), (held, self._held)
         assert more <= self._most, f"{more} bytes more than before"
-
-    def peak(self) -> int:
-        """How many bytes more than at the beginning were in use at once."""
-        return resident("VmHWM") - self._memory - _recorded(self._house)
 
 
 @asynccontextmanager
