@@ -1,8 +1,10 @@
 """Before the session is up: the token, refusals, nobody there, and servers that say nothing."""
 
 import asyncio
+import gc
 import json
 import logging
+import os
 import socket
 import traceback
 from collections.abc import Callable
@@ -20,6 +22,11 @@ from voicebox.services.base import Dial
 from voicebox.simulator import Simulator
 from voicebox.virtualtime import run_virtual
 from voicebox.websocket import CannotConnect, dial
+
+
+def open_files() -> int:
+    return len(os.listdir("/proc/self/fd"))  # noqa: PTH208  # one of them is the listing's own
+
 
 # --- the token -----------------------------------------------------------------------------------------------------
 
@@ -244,6 +251,39 @@ def test_a_server_of_which_an_address_refuses_is_to_blame(hosts: list[str], monk
         assert raised.value.server_side
 
     asyncio.run(main())
+
+
+@pytest.mark.parametrize("hosts", [["127.0.0.1"], ["127.0.0.2", "127.0.0.1"]], ids=["one address", "two"])
+@pytest.mark.parametrize("turns", range(24))
+def test_a_dial_that_nobody_wants_any_more_leaves_no_socket(
+    hosts: list[str], turns: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whenever it is cancelled: after each of the loop's turns that it takes. Not only once garbage is looked for."""
+
+    async def until_gone(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    async def main() -> None:
+        async with await asyncio.start_server(until_gone, "127.0.0.1") as server:
+            port = server.sockets[0].getsockname()[1]
+            found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (host, port)) for host in hosts]
+            monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
+            open_before = open_files()
+            dialling = asyncio.create_task(dial(Dial(f"ws://a.box:{port}/"), max_size=1000, timeout=5, close_timeout=1))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            dialling.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await dialling
+            await asyncio.sleep(1)
+            assert open_files() == open_before
+
+    gc.disable()
+    try:
+        run_virtual(main())
+    finally:
+        gc.enable()
 
 
 def test_a_name_that_cannot_be_resolved_is_said_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
