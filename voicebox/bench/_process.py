@@ -25,6 +25,11 @@ def pss(pid: int) -> float:
     return _field(_read(Path(f"/proc/{pid}/smaps_rollup")), "Pss") / 1024
 
 
+def children(pid: int) -> list[int]:
+    """The processes that it has started."""
+    return [int(child) for task in _tasks(pid) for child in _read(task / "children").split()]
+
+
 def real_time_threads(pid: int) -> int:
     """How many of its threads come before all ordinary work."""
     policies = (os.sched_getscheduler(int(task.name)) & ~os.SCHED_RESET_ON_FORK for task in _tasks(pid))

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from voicebox.audio.base import BLOCK, CAPTURE_RATE
-from voicebox.bench import _process, _reference, _rig
+from voicebox.bench import _peer, _process, _reference, _rig
 from voicebox.bench._figures import Figure, Options, at_most, stated
 from voicebox.bench.wake import noise
 from voicebox.wake.base import HOP
@@ -43,6 +43,11 @@ def run(options: Options) -> list[Figure]:
     for name, (room, limit) in rooms.items():
         with pulse.PulseServer() as server:
             figures += _figures(name, server, room.reshape(-1), seconds, limit)
+        if _peer.installed():
+            with pulse.PulseServer() as server:
+                figures.append(_peers_figure(name, server, room.reshape(-1), seconds))
+    if not _peer.installed():
+        options.left_out(_peer.NAME, _peer.WHY_NOT)
     return figures
 
 
@@ -88,6 +93,18 @@ def _figures(name: str, server: object, room: object, seconds: int, limit: float
         ),
         stated(f"{name}: daemon wakes, all threads", float(np.median(wakeups)), "times/s"),
     ]
+
+
+def _peers_figure(name: str, server: object, room: object, seconds: int) -> Figure:
+    shares = list[float]()
+    with _peer.listening(server.env) as processes:  # type: ignore[attr-defined]
+        threading.Thread(target=_say, args=(server, room), daemon=True).start()
+        time.sleep(_KNOWS_THE_ROOM)
+        for _ in range(_TURNS):
+            cpu, began = sum(map(_process.cpu, processes)), time.monotonic()
+            time.sleep(seconds)
+            shares.append((sum(map(_process.cpu, processes)) - cpu) / (time.monotonic() - began))
+    return stated(f"{name}: {_peer.NAME}, CPU of one core", float(np.median(shares)) * 100, "%")
 
 
 def _say(server: object, room: object) -> None:

@@ -7,8 +7,8 @@ from importlib import metadata
 from pathlib import Path
 from re import match
 
-from voicebox.bench import _process, _rig
-from voicebox.bench._figures import Figure, Options, at_most
+from voicebox.bench import _peer, _process, _rig
+from voicebox.bench._figures import Figure, Options, at_most, stated
 from voicebox.bench._talk import Talk
 
 _SETTLED = 15  # seconds
@@ -23,7 +23,17 @@ def run(options: Options) -> list[Figure]:
         options.left_out("the running daemon", f"{_rig.WHY_NOT}; and PulseAudio")
         return figures
     with pulse.PulseServer() as server:
-        return [*figures, _idle(server), _talking(server)]
+        figures += [_idle(server), _talking(server)]
+        if not _peer.installed():
+            options.left_out(_peer.NAME, _peer.WHY_NOT)
+            return figures
+        return [*figures, _peers(server)]
+
+
+def _peers(server: object) -> Figure:
+    with _peer.listening(server.env) as processes:  # type: ignore[attr-defined]  # of the tests
+        time.sleep(_SETTLED)
+        return stated(f"idle, {_peer.NAME}: PSS", sum(map(_process.pss, processes)), "MB")
 
 
 def _idle(server: object) -> Figure:
