@@ -1,4 +1,4 @@
-"""What others run for the same purpose: wyoming-satellite and wyoming-openwakeword; three processes with the recorder."""
+"""What others run for the same purpose: wyoming-satellite, wyoming-openwakeword and a recorder, three processes."""
 
 import json
 import os
