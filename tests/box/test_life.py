@@ -11,11 +11,11 @@ LIVES = int(os.environ.get("LIVES", "0"))
 """How many; 0: as many as CI has time for, always the same. ``scripts/life N``"""
 
 
-@settings(max_examples=LIVES or 4, deadline=None, derandomize=not LIVES, database=None)
+@settings(max_examples=LIVES or 16, deadline=None, derandomize=not LIVES, database=None)
 @given(
     st.lists(st.sampled_from(DEEDS), min_size=5, max_size=20),
     st.sampled_from(TROUBLES),
     st.sampled_from(["full", "half"]),
 )
-def test_no_life_leaves_it_stuck(deeds: list[Deed], trouble: str, duplex: str) -> None:
-    live(deeds, trouble, duplex)
+def test_no_life_leaves_it_stuck(deeds: list[Deed], trouble: tuple[str, str], duplex: str) -> None:
+    live(deeds, *trouble, duplex)

@@ -13,10 +13,17 @@ from voicebox.core.state import Phase
 from voicebox.demo.finger import PIN, Finger
 from voicebox.errors import VoiceboxError
 from voicebox.reload import Reloader
+from voicebox.services.base import discover
 from voicebox.simulator.faults import FAULTS
 from voicebox.virtualtime import run_virtual
 
-TROUBLES = ("", *sorted(name for name, fault in FAULTS.items() if fault.service in ("", "lira") and fault.once))
+TROUBLES = [
+    (service, trouble)
+    for service in sorted(discover())
+    for trouble in ("", *sorted(name for name, fault in FAULTS.items() if fault.once))
+    if not trouble or FAULTS[trouble].service in ("", service)
+]
+"""Every service with all that its simulator may do wrong once, and with nothing."""
 LEFT_ALONE = 900.0
 """Virtual seconds within which a box that nobody touches is at rest, whatever happened before."""
 ROOM = 20.0
@@ -109,18 +116,18 @@ DEEDS: tuple[Deed, ...] = (
 )
 
 
-def live(deeds: list[Deed], trouble: str = "", duplex: str = "full") -> None:
+def live(deeds: list[Deed], service: str, trouble: str, duplex: str) -> None:
     """Raises AssertionError, or what ended the box. ``living`` checks that nothing left while the lamp was dark."""
     finger = Finger()
     try:
-        run_virtual(_live(deeds, trouble, duplex, finger))
+        run_virtual(_live(deeds, service, trouble, duplex, finger))
     finally:
         finger.close()
 
 
-async def _live(deeds: list[Deed], trouble: str, duplex: str, finger: Finger) -> None:
+async def _live(deeds: list[Deed], service: str, trouble: str, duplex: str, finger: Finger) -> None:
     faults = [trouble] if trouble else []
-    async with living(options=BRIEF, faults=faults, duplex=duplex) as house:
+    async with living(service=service, options=BRIEF, faults=faults, duplex=duplex) as house:
         environ = as_variables(house)
         house.app.reloader = Reloader(house.app, lambda: settings.load(NO_FILE, environ))
         life = Life(house, finger, environ)
