@@ -5,6 +5,7 @@ import logging
 import socket
 from collections.abc import Mapping
 from contextlib import suppress
+from typing import Any
 
 from aiohappyeyeballs import start_connection
 from websockets import http11
@@ -13,7 +14,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketExce
 from websockets.frames import CTRL_OPCODES, Frame
 from websockets.protocol import Event
 from websockets.proxy import get_proxy
-from websockets.uri import parse_uri
+from websockets.uri import WebSocketURI, parse_uri
 
 from voicebox import clock
 from voicebox.core.events import Category
@@ -111,10 +112,10 @@ def _turned_away(error: Exception) -> bool:
     return isinstance(error, ConnectionRefusedError | ConnectionResetError)
 
 
-async def _reach(host: str, port: int) -> socket.socket:
-    """Connected with the first of a server's addresses that answers. Not by ``create_connection``, which forgets to
-    close what it has connected if it is cancelled then (seen with Python 3.11)."""
-    addresses = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+async def _reach(server: WebSocketURI) -> socket.socket:
+    """Connected with the first of its addresses that answers. Not by ``create_connection``, which forgets to close what
+    it has connected if it is cancelled then (seen with Python 3.11)."""
+    addresses = await asyncio.get_running_loop().getaddrinfo(server.host, server.port, type=socket.SOCK_STREAM)
     return await start_connection(addresses, happy_eyeballs_delay=NEXT_ADDRESS)
 
 
@@ -124,6 +125,7 @@ async def dial(target: Dial, *, max_size: int, timeout: float, close_timeout: fl
         server = parse_uri(target.url)
         proxy = get_proxy(server) if server.secure else None  # unencrypted is for this machine only
         async with asyncio.timeout(timeout):
+            way: dict[str, Any] = {"happy_eyeballs_delay": NEXT_ADDRESS} if proxy else {"sock": await _reach(server)}
             connection = await _Connect(
                 target.url,
                 additional_headers=dict(target.headers),
@@ -133,9 +135,9 @@ async def dial(target: Dial, *, max_size: int, timeout: float, close_timeout: fl
                 open_timeout=None,
                 close_timeout=close_timeout,
                 proxy=proxy,
-                sock=None if proxy else await _reach(server.host, server.port),
                 logger=_log,
                 create_connection=Connection,
+                **way,
             )
     except InvalidStatus as error:
         raise Refused(error.response.status_code, dict(error.response.headers.raw_items())) from None
