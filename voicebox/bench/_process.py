@@ -25,6 +25,11 @@ def pss(pid: int) -> float:
     return _field(_read(Path(f"/proc/{pid}/smaps_rollup")), "Pss") / 1024
 
 
+def anonymous(pid: int) -> float:
+    """MB of that which no file stands behind: the kernel cannot drop it and fetch it again."""
+    return _field(_read(Path(f"/proc/{pid}/smaps_rollup")), "Pss_Anon") / 1024
+
+
 def children(pid: int) -> list[int]:
     """The processes that it has started."""
     return [int(child) for task in _tasks(pid) for child in _read(task / "children").split()]

@@ -23,7 +23,7 @@ def run(options: Options) -> list[Figure]:
         options.left_out("the running daemon", f"{_rig.WHY_NOT}; and PulseAudio")
         return figures
     with pulse.PulseServer() as server:
-        figures += [_idle(server), _talking(server)]
+        figures += [*_idle(server), _talking(server)]
         if not _peer.installed():
             options.left_out(_peer.NAME, _peer.WHY_NOT)
             return figures
@@ -36,12 +36,13 @@ def _peers(server: object) -> Figure:
         return stated(f"idle, {_peer.NAME}: PSS", sum(map(_process.pss, processes)), "MB")
 
 
-def _idle(server: object) -> Figure:
+def _idle(server: object) -> Iterator[Figure]:
     environ: dict[str, str] = server.env  # type: ignore[attr-defined]  # of the tests
     environ = environ | {"VOICEBOX_AUDIO__ECHO_CANCELLATION": "false"}
     with tempfile.TemporaryDirectory() as folder, _process.daemon(Path(folder), environ) as box:
         time.sleep(_SETTLED)
-        return at_most("idle, no echo canceller: PSS", _process.pss(box.process.pid), "MB", 75)
+        yield at_most("idle, no echo canceller: PSS", _process.pss(box.process.pid), "MB", 75)
+        yield stated("… of that without a file behind it", _process.anonymous(box.process.pid), "MB")
 
 
 def _talking(server: object) -> Figure:
