@@ -1,10 +1,6 @@
 """Virtual time: the clock jumps, real sockets still work, threads are replaced."""
 
 import asyncio
-import ctypes
-import os
-import socket
-import struct
 import threading
 import time
 
@@ -12,7 +8,7 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.asyncio.server import ServerConnection, serve
 
-from voicebox.virtualtime import InlineExecutor, run_virtual
+from voicebox.virtualtime import InlineExecutor, VirtualTimeLoop, run_virtual
 
 
 def test_an_hour_passes_exactly_and_at_once() -> None:
@@ -31,114 +27,21 @@ def test_an_hour_passes_exactly_and_at_once() -> None:
     assert time.monotonic() - began < 60  # an hour would be 3600
 
 
-Moments = list[float]
+def test_it_waits_for_packets_unless_told_that_there_are_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    waits: list[float] = []
+    monkeypatch.setattr(time, "sleep", waits.append)
 
+    async def main() -> list[int]:
+        loop, counts = asyncio.get_running_loop(), []
+        assert isinstance(loop, VirtualTimeLoop)
+        for on in (False, True, False):
+            loop.hurry(on)
+            waits.clear()
+            await asyncio.sleep(60)
+            counts.append(len(waits))
+        return counts
 
-@pytest.fixture
-def moments(monkeypatch: pytest.MonkeyPatch) -> Moments:
-    """The real seconds that were waited, one by one."""
-    waited: Moments = []
-    sleep = time.sleep
-
-    def counted(seconds: float) -> None:
-        waited.append(seconds)
-        sleep(seconds)
-
-    monkeypatch.setattr(time, "sleep", counted)
-    return waited
-
-
-async def jumps(moments: Moments) -> int:
-    """Moments that ten jumps of the clock wait for."""
-    await asyncio.sleep(1)  # what was changed before is known then
-    moments.clear()
-    for _ in range(10):
-        await asyncio.sleep(60)
-    return len(moments)
-
-
-async def pair(heard: list[bytes] | None = None) -> tuple[socket.socket, socket.socket]:
-    """Connected with each other, and read by the loop."""
-    loop, kept = asyncio.get_running_loop(), [] if heard is None else heard
-
-    def hear(end: socket.socket) -> None:
-        kept.append(end.recv(100))
-
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        ends = socket.create_connection(server.getsockname()), server.accept()[0]
-    for end in ends:
-        end.setblocking(False)
-        loop.add_reader(end, hear, end)
-    return ends
-
-
-async def hang_up(*ends: socket.socket) -> None:
-    for end in ends:
-        asyncio.get_running_loop().remove_reader(end)
-        end.close()
-
-
-def test_it_waits_for_nothing_where_nobody_is_connected(moments: Moments) -> None:
-    assert run_virtual(jumps(moments)) == 0
-
-
-def test_it_waits_for_nothing_where_all_has_arrived(moments: Moments) -> None:
-    heard: list[bytes] = []
-
-    async def main() -> int:
-        caller, called = await pair(heard)
-        caller.send(b"one way")
-        called.send(b"the other")
-        waited = await jumps(moments)
-        await hang_up(caller, called)
-        return waited
-
-    assert run_virtual(main()) == 0
-    assert sorted(heard) == [b"one way", b"the other"]
-
-
-def test_it_waits_for_what_is_on_its_way_but_not_for_ever(moments: Moments) -> None:
-    """The kernel is told to lose what comes; it will be sent again after a fifth of a second only."""
-    lose_all = ctypes.create_string_buffer(struct.pack("HBBI", 0x06, 0, 0, 0))  # BPF: ret 0
-    program = struct.pack("HP", 1, ctypes.addressof(lose_all))
-
-    async def main() -> tuple[int, int]:
-        caller, called = await pair()
-        await asyncio.sleep(1)
-        called.setsockopt(socket.SOL_SOCKET, 26, program)  # SO_ATTACH_FILTER
-        caller.send(b"?")
-        moments.clear()
-        await asyncio.sleep(1)
-        first = len(moments)
-        later = await jumps(moments)
-        await hang_up(caller, called)
-        return first, later
-
-    assert run_virtual(main()) == (50, 10)
-
-
-@pytest.mark.parametrize("there", ["another end", "a pipe", "a thread"])
-def test_what_others_do_has_a_moment_before_each_jump(moments: Moments, there: str) -> None:
-    async def main() -> int:
-        loop, over = asyncio.get_running_loop(), threading.Event()
-        caller, called = await pair()
-        pipe = os.pipe()
-        thread = threading.Thread(target=over.wait)
-        if there == "another end":
-            loop.remove_reader(called)
-        elif there == "a pipe":
-            loop.add_reader(pipe[0], lambda: None)
-        else:
-            thread.start()
-        waited = await jumps(moments)
-        over.set()
-        loop.remove_reader(pipe[0])
-        for file in pipe:
-            os.close(file)
-        await hang_up(caller, called)
-        return waited
-
-    assert run_virtual(main()) == 10
+    assert run_virtual(main()) == [1, 0, 1]
 
 
 def test_websocket_client_and_server_in_one_loop_lose_nothing() -> None:

@@ -21,7 +21,7 @@ from voicebox.core.events import SessionReady
 from voicebox.core.state import Phase
 from voicebox.parts import detector
 from voicebox.settings import load
-from voicebox.virtualtime import run_virtual
+from voicebox.virtualtime import VirtualTimeLoop, run_virtual
 from voicebox.wake.base import Detection
 
 SESSIONS = 2000
@@ -120,11 +120,13 @@ class Day:
 
     async def session(self) -> None:
         """From rest to rest."""
+        _hurry(on=False)
         await (self.plain, self.dropped, self.plain, self.interrupted)[self.sessions % 4]()
         await self.house.until_phase(Phase.IDLE, within=900)
         await self.house.app.session.closed()
         await asyncio.sleep(2.0)  # the other side lets go, too
         await self._oracle.answers_status()
+        _hurry(on=True)
         self.sessions += 1
         assert_privacy(self.house)
         self.forget()
@@ -165,6 +167,12 @@ class Day:
         ]
 
 
+def _hurry(*, on: bool) -> None:
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, VirtualTimeLoop)
+    loop.hurry(on)
+
+
 Progress = Callable[[int], object]
 
 
@@ -182,6 +190,7 @@ async def _live(sessions: int, seconds: float, progress: Progress) -> tuple[list
                 day.look()
                 progress(day.sessions)
         day.forget()
+        _hurry(on=False)
         return day.figures(sessions, (now() - began) / 3600), day.looks
 
 
