@@ -24,7 +24,8 @@ WHY_NOT = (
 )
 _WITHIN = 30.0
 """Seconds in which a port must answer."""
-_WARM = 5.0  # seconds
+_WARM = 5.0
+"""Seconds in which it has loaded its networks; then as long to see whether it scores."""
 _DEAF = 0.005
 """Of a core: with less nobody scores a wake word."""
 _RECORDER = "arecord -q -r 16000 -c 1 -f S16_LE -t raw"

@@ -22,12 +22,16 @@ def wakeups(pid: int) -> int:
 
 def pss(pid: int) -> float:
     """MB of memory; what it shares with others counts in part."""
-    return _field(_read(Path(f"/proc/{pid}/smaps_rollup")), "Pss") / 1024
+    return _memory(pid, "Pss")
 
 
 def anonymous(pid: int) -> float:
     """MB of that which no file stands behind: the kernel cannot drop it and fetch it again."""
-    return _field(_read(Path(f"/proc/{pid}/smaps_rollup")), "Pss_Anon") / 1024
+    return _memory(pid, "Pss_Anon")
+
+
+def _memory(pid: int, kind: str) -> float:
+    return _field(_read(Path(f"/proc/{pid}/smaps_rollup")), kind) / 1024
 
 
 def children(pid: int) -> list[int]:

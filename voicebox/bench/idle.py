@@ -97,7 +97,7 @@ def _figures(name: str, server: object, room: object, seconds: int, limit: float
 
 def _peers_figure(name: str, server: object, room: object, seconds: int) -> Figure:
     shares = list[float]()
-    with _peer.listening(server.env) as processes:  # type: ignore[attr-defined]
+    with _peer.listening(server.env) as processes:  # type: ignore[attr-defined]  # of the tests
         threading.Thread(target=_say, args=(server, room), daemon=True).start()
         time.sleep(_KNOWS_THE_ROOM)
         for _ in range(_TURNS):
