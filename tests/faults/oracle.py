@@ -3,7 +3,6 @@
 import asyncio
 import gc
 import io
-import os
 import re
 import threading
 import tracemalloc
@@ -12,7 +11,7 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 from tests.support.house import House
-from tests.support.session import TOKEN
+from tests.support.session import TOKEN, open_files
 from voicebox import control, heap, logs
 from voicebox.box import Step
 from voicebox.core.events import HangUp
@@ -50,7 +49,7 @@ def _settled() -> int:
 
 
 def _holdings() -> dict[str, int]:
-    return {"fds": len(os.listdir("/proc/self/fd")), "threads": threading.active_count()}  # noqa: PTH208
+    return {"fds": open_files(), "threads": threading.active_count()}
 
 
 def _recorded(house: House) -> int:

@@ -4,7 +4,6 @@ import asyncio
 import gc
 import json
 import logging
-import os
 import socket
 import traceback
 from collections.abc import Callable
@@ -15,18 +14,13 @@ from typing import Any
 import pytest
 from websockets.asyncio.server import ServerConnection
 
-from tests.support.session import TOKEN, Handler, Line, Tcp, line_to, listening, now, running, websocket
+from tests.support.session import TOKEN, Handler, Line, Tcp, line_to, listening, now, open_files, running, websocket
 from voicebox.core.events import Category, ServiceError, SessionEnded, SessionLost, SessionReady
 from voicebox.logs import setup
 from voicebox.services.base import Dial
 from voicebox.simulator import Simulator
 from voicebox.virtualtime import run_virtual
 from voicebox.websocket import CannotConnect, dial
-
-
-def open_files() -> int:
-    return len(os.listdir("/proc/self/fd"))  # noqa: PTH208  # one of them is the listing's own
-
 
 # --- the token -----------------------------------------------------------------------------------------------------
 

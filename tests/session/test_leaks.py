@@ -2,9 +2,8 @@
 
 import asyncio
 import gc
-import os
 
-from tests.support.session import Line, Tcp, line_to, listening, running
+from tests.support.session import Line, Tcp, line_to, listening, open_files, running
 from voicebox.core.events import SessionLost, SessionReady
 from voicebox.core.state import Window
 from voicebox.simulator import Simulator
@@ -56,4 +55,4 @@ def test_com_09_a_hundred_broken_dials_leave_nothing_either() -> None:
 def left_behind() -> tuple[int, int]:
     """(tasks, open file descriptors) now."""
     gc.collect()
-    return len(asyncio.all_tasks()), len(os.listdir("/proc/self/fd"))  # noqa: PTH208  # names are enough
+    return len(asyncio.all_tasks()), open_files()
